@@ -1,0 +1,90 @@
+#include "base/id.h"
+
+#include <sys/random.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+
+namespace coditect {
+namespace {
+
+constexpr std::string_view kCrockford = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Random bytes in blocks: a system call per id would be half its cost.
+void random_tail(std::uint8_t* out, std::size_t size) {
+  thread_local std::array<std::uint8_t, 640> block;
+  thread_local std::size_t used = block.size();
+  if (block.size() - used < size) {
+    CHECK(getrandom(block.data(), block.size(), 0) == static_cast<ssize_t>(block.size()));
+    used = 0;
+  }
+  std::copy_n(block.begin() + static_cast<std::ptrdiff_t>(used), size, out);
+  used += size;
+}
+
+}  // namespace
+
+Uuid make_uuid7(Timestamp at) {
+  Uuid id;
+  const auto ms = static_cast<std::uint64_t>(
+      std::chrono::floor<std::chrono::milliseconds>(at).time_since_epoch().count());
+  for (int i = 0; i < 6; ++i)
+    id.bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(ms >> (40 - 8 * i));
+  random_tail(id.bytes.data() + 6, 10);
+  id.bytes[6] = static_cast<std::uint8_t>((id.bytes[6] & 0x0f) | 0x70);
+  id.bytes[8] = static_cast<std::uint8_t>((id.bytes[8] & 0x3f) | 0x80);
+  return id;
+}
+
+std::string to_string(const Uuid& id) {
+  auto hex = to_hex(id.view());
+  for (const std::size_t at : {8u, 13u, 18u, 23u}) hex.insert(at, 1, '-');
+  return hex;
+}
+
+std::optional<Uuid> parse_uuid(std::string_view text) {
+  if (text.size() != 36) return std::nullopt;
+  std::string hex;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash != (text[i] == '-')) return std::nullopt;
+    if (!dash) hex += text[i];
+  }
+  const auto bytes = from_hex(to_lower_ascii(hex));
+  if (!bytes) return std::nullopt;
+  Uuid id;
+  std::copy(bytes->begin(), bytes->end(), id.bytes.begin());
+  return id;
+}
+
+std::string to_base32(const Uuid& id) {
+  // 130 bits: two zero bits, then the id.
+  std::string out(26, '0');
+  for (std::size_t digit = 0; digit < 26; ++digit) {
+    unsigned value = 0;
+    for (std::size_t k = 0; k < 5; ++k) {
+      const std::size_t bit = digit * 5 + k;
+      const unsigned b = bit < 2 ? 0 : id.bytes[(bit - 2) / 8] >> (7 - (bit - 2) % 8) & 1;
+      value = value << 1 | b;
+    }
+    out[digit] = kCrockford[value];
+  }
+  return out;
+}
+
+std::optional<Uuid> parse_base32(std::string_view text) {
+  if (text.size() != 26 || text[0] > '7') return std::nullopt;
+  Uuid id;
+  for (std::size_t digit = 0; digit < 26; ++digit) {
+    const auto value = kCrockford.find(text[digit]);
+    if (value == kCrockford.npos) return std::nullopt;
+    for (std::size_t k = 0; k < 5; ++k) {
+      const std::size_t bit = digit * 5 + k;
+      if (bit >= 2 && (value >> (4 - k) & 1) != 0)
+        id.bytes[(bit - 2) / 8] |= static_cast<std::uint8_t>(1 << (7 - (bit - 2) % 8));
+    }
+  }
+  return id;
+}
+
+}  // namespace coditect

@@ -1,0 +1,64 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace coditect::obs {
+
+/// Where a unit of work stands in a distributed trace: W3C Trace Context level 1
+/// (https://www.w3.org/TR/trace-context/).
+struct TraceContext {
+  std::array<std::uint8_t, 16> trace_id{};
+  std::array<std::uint8_t, 8> span_id{};
+  bool sampled = false;
+
+  /// A new trace.
+  static TraceContext start(bool sampled);
+  /// A `traceparent` header; nullopt when it is malformed, which starts a new trace.
+  static std::optional<TraceContext> parse(std::string_view header);
+
+  TraceContext child() const;  ///< the same trace, a new span
+  std::string header() const;
+  std::string trace_id_hex() const;
+};
+
+struct Span {
+  std::string name;
+  TraceContext context;
+  std::array<std::uint8_t, 8> parent{};  ///< zeros: none
+  Timestamp start;
+  Timestamp end;
+  bool failed = false;
+  std::vector<std::pair<std::string, std::string>> attributes;
+};
+
+/// Finished spans on their way to the exporter. Bounded: when full, new ones are dropped and
+/// counted. Any thread.
+class SpanQueue {
+ public:
+  explicit SpanQueue(std::size_t capacity) : capacity_(capacity) {}
+  void push(Span span);
+  /// The waiting spans, at most this many.
+  std::vector<Span> take(std::size_t most);
+  std::uint64_t dropped() const;
+
+ private:
+  const std::size_t capacity_;
+  mutable std::mutex mutex_;
+  std::deque<Span> spans_;
+  std::uint64_t dropped_ = 0;
+};
+
+/// The body of an OTLP/HTTP JSON export request
+/// (https://opentelemetry.io/docs/specs/otlp/#otlphttp-request).
+std::string to_otlp_json(const std::vector<Span>& spans, std::string_view service);
+
+}  // namespace coditect::obs
