@@ -1,0 +1,96 @@
+#pragma once
+#include <libpq-fe.h>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "async/async.h"
+#include "async/loop.h"
+#include "async/watchdog.h"
+#include "pg/codec.h"
+
+namespace coditect::pg {
+
+/// One command of a flush. A named one is prepared once per connection; the name must have static
+/// storage and always stand for the same text.
+struct Command {
+  std::string_view name;
+  std::string sql;
+  Params params;
+};
+
+/// What the server said of a command that failed. For logs and for branching on the state; never
+/// for users.
+struct SqlError {
+  std::string state;       ///< SQLSTATE, five characters
+  std::string constraint;  ///< may be empty; without Citus's shard suffix
+  std::string message;
+};
+
+/// An SqlError that ends the unit of work, as the Code that fits its state.
+class SqlFailure : public Failure {
+ public:
+  explicit SqlFailure(SqlError e);
+  const SqlError& sql() const noexcept { return sql_; }
+
+ private:
+  SqlError sql_;
+};
+
+/// The one place where an SQLSTATE becomes an Error.
+Error error_of(const SqlError& e);
+
+/// A libpq connection in pipeline mode on one loop. One caller at a time.
+class Connection : private async::Watchdog::Entry {
+ public:
+  /// `conninfo` as for PQconnectdb: a URL or key=value pairs, sslmode included.
+  static Async<std::unique_ptr<Connection>> open(async::Loop& loop, std::string conninfo, Deadline deadline);
+  ~Connection() override;
+
+  struct Outcome {
+    std::vector<Result> results;  ///< of the commands before the first that failed
+    std::optional<SqlError> error;
+  };
+
+  /// Sends the commands in one flush and reads all answers. After an error the server skips the
+  /// rest, and an open transaction waits for a ROLLBACK. Throws `database_connection_lost`, or
+  /// `database_timeout` when the deadline passes; the connection is broken then.
+  Async<Outcome> run(std::span<const Command> commands, Deadline deadline);
+
+  /// Waits for a NOTIFY; the payloads that have come, none when the deadline has passed.
+  Async<std::vector<std::string>> notifications(Deadline deadline);
+
+  bool broken() const { return broken_; }
+  /// Makes the pool close it instead of keeping it.
+  void discard() { broken_ = true; }
+  /// Whether no transaction is open.
+  bool idle() const;
+  std::chrono::steady_clock::time_point opened_at() const { return opened_at_; }
+  int backend_pid() const { return PQbackendPID(conn_.get()); }
+
+ private:
+  explicit Connection(async::Loop& loop);
+  void on_deadline() override;
+  void send(std::span<const Command> commands, std::vector<std::string_view>& prepares);
+  Async<> wait(async::Ready what);
+  void watch_socket();
+  [[noreturn]] void lost(std::string_view where);
+
+  struct Finish {
+    void operator()(PGconn* c) const { PQfinish(c); }
+  };
+  std::unique_ptr<PGconn, Finish> conn_;
+  asio::posix::stream_descriptor socket_;
+  std::unordered_set<std::string_view> prepared_;
+  std::chrono::steady_clock::time_point opened_at_;
+  bool broken_ = false;
+  bool expired_ = false;
+  bool connected_ = false;
+};
+
+}  // namespace coditect::pg
