@@ -29,7 +29,7 @@ target_include_directories(coditect_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_include_directories(coditect_options SYSTEM INTERFACE ${PostgreSQL_INCLUDE_DIRS})
 target_compile_options(coditect_options INTERFACE
   -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers
-  -fno-omit-frame-pointer "SHELL:-Xclang -fno-pch-timestamp" $<$<CONFIG:Release>:-O2>)
+  -fno-omit-frame-pointer -fconstexpr-steps=20000000 "SHELL:-Xclang -fno-pch-timestamp" $<$<CONFIG:Release>:-O2>)
 # Asio and Beast are compiled once, in src/async/boost_impl.cc, not in every file.
 target_compile_definitions(coditect_options INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED

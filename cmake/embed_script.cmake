@@ -1,6 +1,6 @@
 # Run by coditect_embed(): each input becomes a raw string literal, cut in pieces because one
 # literal may hold 65,536 characters only.
-set(text "#include \"base/embedded_file.h\"\n\n#include <array>\n\nnamespace coditect {\nnamespace {\n")
+set(text "#include \"base/embedded_file.h\"\n\n#include <array>\n\nnamespace coditect {\nnamespace schema {\nstd::span<const EmbeddedFile> migration_files();\n}\nnamespace pages {\nstd::span<const EmbeddedFile> files();\n}\nnamespace {\n")
 string(APPEND text "constexpr EmbeddedFile kFiles[] = {\n")
 foreach(input IN LISTS INPUTS)
   file(READ ${input} body)

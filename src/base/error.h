@@ -38,6 +38,7 @@ struct Error {
   std::string detail = {};  ///< for people and logs; never for branching
   std::vector<FieldError> fields = {};
   std::chrono::seconds retry_after{0};  ///< 0: not given
+  bool detail_is_private = false;       ///< detail is for logs only, e.g. a database's own words
 };
 
 /// Ends the current unit of work (request, job, command). Thrown anywhere, caught only at the

@@ -161,7 +161,7 @@ struct Codec<E> {
   static void encode(std::string& out, E v) { out += boost::describe::enum_to_string(v, ""); }
   static E decode(std::string_view b) {
     E v{};
-    if (!boost::describe::enum_from_string(b, v)) detail::malformed("unknown enumerator");
+    if (!boost::describe::enum_from_string(std::string(b).c_str(), v)) detail::malformed("unknown enumerator");
     return v;
   }
 };

@@ -28,7 +28,9 @@ void on_notice(void*, const PGresult* r) {
 
 }  // namespace
 
-Error error_of(const SqlError& e) {
+namespace {
+
+Error classify(const SqlError& e) {
   const std::string_view state = e.state;
   const auto kind = state.substr(0, 2);
   const auto detail = e.state + " " + e.message;
@@ -41,6 +43,14 @@ Error error_of(const SqlError& e) {
   if (state == "23505") return {Code::conflict, "already_exists", detail};
   if (state == "23503") return {Code::conflict, "reference_not_found", detail};
   return {Code::internal, "database_error", detail};
+}
+
+}  // namespace
+
+Error error_of(const SqlError& e) {
+  auto error = classify(e);
+  error.detail_is_private = true;  // Citus's texts carry hosts and shard names
+  return error;
 }
 
 SqlFailure::SqlFailure(SqlError e) : Failure(error_of(e)), sql_(std::move(e)) {}

@@ -31,8 +31,8 @@ std::vector<Command> opening(const Pool& pool, Deadline deadline, bool read_only
   return commands;
 }
 
-Transaction::Transaction(Pool& pool, Deadline deadline, std::vector<Command> prelude)
-    : pool_(&pool), deadline_(deadline), waiting_(std::move(prelude)) {}
+Transaction::Transaction(Pool& pool, Deadline deadline, std::vector<Command> prelude, Inspect inspect)
+    : pool_(&pool), deadline_(deadline), waiting_(std::move(prelude)), prelude_size_(waiting_.size()), inspect_(inspect) {}
 
 void Transaction::defer(Command command) {
   CHECK(!over_);
@@ -42,16 +42,23 @@ void Transaction::defer(Command command) {
 Async<Connection::Outcome> Transaction::send() {
   CHECK(!over_);
   if (!lease_) lease_ = co_await pool_->acquire(deadline_);
-  if (!begun_) {
+  const bool first = !std::exchange(begun_, true);
+  std::size_t opened = 0;
+  if (first) {
     auto commands = opening(*pool_, deadline_, false);
+    opened = commands.size();
     std::ranges::move(waiting_, std::back_inserter(commands));
     waiting_ = std::move(commands);
-    begun_ = true;
   }
   const auto commands = std::exchange(waiting_, {});
   const auto start = std::chrono::steady_clock::now();
   auto outcome = co_await lease_->run(commands, deadline_);
   observe(*pool_, commands, start);
+  if (first && inspect_ != nullptr && outcome.results.size() >= opened + prelude_size_) {
+    std::vector<Result> prelude;
+    for (std::size_t i = 0; i < prelude_size_; ++i) prelude.push_back(std::move(outcome.results[opened + i]));
+    inspect_(prelude);
+  }
   co_return outcome;
 }
 

@@ -11,8 +11,11 @@ namespace coditect::pg {
 /// transaction that goes out of scope is rolled back.
 class Transaction {
  public:
+  /// Looks at the prelude's results before anything else does; throws to refuse the transaction.
+  using Inspect = void (*)(const std::vector<Result>& prelude);
+
   /// `prelude`: commands after BEGIN, e.g. SET LOCAL.
-  Transaction(Pool& pool, Deadline deadline, std::vector<Command> prelude);
+  Transaction(Pool& pool, Deadline deadline, std::vector<Command> prelude, Inspect inspect = nullptr);
   Transaction(Transaction&&) = default;
 
   /// Sends the command with the next flush; its result is checked for errors, then dropped.
@@ -38,6 +41,8 @@ class Transaction {
   Deadline deadline_;
   Lease lease_;
   std::vector<Command> waiting_;
+  std::size_t prelude_size_;
+  Inspect inspect_;
   bool begun_ = false;
   bool over_ = false;
 };

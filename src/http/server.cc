@@ -1,0 +1,345 @@
+#include "http/server.h"
+
+#include <netinet/tcp.h>
+
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "base/bytes.h"
+#include "base/id.h"
+#include "http/problem.h"
+#include "obs/log.h"
+
+namespace coditect::http {
+namespace {
+
+namespace beast = boost::beast;
+using Parser = beast::http::request_parser<beast::http::string_body>;
+using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+
+struct Status {
+  int status;
+  std::string_view code, detail;
+};
+
+/// What to answer when the parser refuses the bytes.
+Status status_of_parse_error(beast::error_code ec) {
+  using beast::http::error;
+  if (ec == error::header_limit) return {431, "headers_too_large", "the headers are too large"};
+  if (ec == error::body_limit) return {413, "body_too_large", "the body is too large"};
+  if (ec == error::bad_version) return {505, "http_version_not_supported", "send HTTP/1.1"};
+  if (ec == error::bad_transfer_encoding) return {400, "malformed_request", "the transfer coding is not understood"};
+  return {400, "malformed_request", "the request's framing is malformed"};
+}
+
+const std::string& date_header() {
+  thread_local std::int64_t second = 0;
+  thread_local std::string text;
+  const auto at = now();
+  const auto s = std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count();
+  if (s != second) second = s, text = to_http_date(at);
+  return text;
+}
+
+void write_head(std::string& out, const Response& r, bool keep_alive, const Request* request) {
+  out += "HTTP/1.1 ";
+  out += std::to_string(r.status);
+  out += ' ';
+  out += reason_phrase(r.status);
+  out += "\r\nDate: ";
+  out += date_header();
+  if (r.status != 204 && r.status != 304) {
+    if (!r.content_type.empty()) out += "\r\nContent-Type: " + r.content_type;
+    out += "\r\nContent-Length: " + std::to_string(r.body.size());
+  }
+  for (const auto& h : r.headers) out += "\r\n" + h.name + ": " + h.value;
+  if (request != nullptr) {
+    out += "\r\nX-Request-Id: " + request->id;
+    out += "\r\ntraceparent: " + request->trace.header();
+  }
+  out += keep_alive ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n";
+}
+
+/// A header field value may hold no control characters: an answer that would is a bug of ours.
+bool headers_are_safe(const Response& r) {
+  for (const auto& h : r.headers)
+    for (const char c : h.value)
+      if (static_cast<unsigned char>(c) < 0x20 && c != '\t') return false;
+  return true;
+}
+
+std::string make_request_id() { return "req_" + to_base32(make_uuid7()); }
+
+}  // namespace
+
+/// One connection: reads a request, awaits its answer, writes it, and again.
+class Server::Session : public async::Watchdog::Entry {
+ public:
+  Session(Server& server, asio::ip::tcp::socket socket)
+      : Entry(server.loop_.watchdog()), server_(server), socket_(std::move(socket)) {
+    place_ = server_.open_.insert(server_.open_.end(), this);
+    server_.connections_.Increment();
+  }
+  ~Session() override {
+    server_.open_.erase(place_);
+    server_.connections_.Decrement();
+  }
+
+  Async<> run() {
+    while (co_await read_request()) {
+      if (!co_await answer()) co_return;
+    }
+  }
+
+  void close_if_idle() {
+    if (idle_) socket_.cancel();
+  }
+
+ private:
+  void on_deadline() override {
+    expired_ = true;
+    socket_.cancel();
+  }
+
+  /// True when parser_ holds a whole request; false when the connection is over.
+  Async<bool> read_request() {
+    const auto& limits = server_.settings_;
+    parser_.emplace();
+    parser_->eager(true);
+    parser_->header_limit(static_cast<std::uint32_t>(limits.max_header_bytes + limits.max_url_bytes));
+    parser_->body_limit(static_cast<std::uint64_t>(limits.max_body_bytes));
+    idle_ = buffer_.size() == 0;
+    if (idle_ && server_.draining_) co_return false;
+    arm(after(idle_ ? limits.idle_timeout : limits.header_timeout));
+    bool in_body = false;
+    for (;;) {
+      if (buffer_.size() > 0) {
+        beast::error_code ec;
+        const auto used = parser_->put(buffer_.data(), ec);
+        buffer_.consume(used);
+        if (ec && ec != beast::http::error::need_more) co_return co_await refuse(status_of_parse_error(ec));
+        if (parser_->is_done()) break;
+        if (parser_->is_header_done() && !in_body) {
+          in_body = true;
+          arm(after(limits.body_timeout));
+          if (!co_await expectation()) co_return false;
+        }
+      }
+      boost::system::error_code ec;
+      const auto size = co_await socket_.async_read_some(buffer_.prepare(8192), asio::redirect_error(asio::use_awaitable, ec));
+      if (ec) {
+        if (expired_ && !idle_) {
+          expired_ = false;
+          co_return co_await refuse({408, "request_timeout", "the request did not arrive in time"});
+        }
+        co_return false;
+      }
+      buffer_.commit(size);
+      if (idle_) arm(after(limits.header_timeout));
+      idle_ = false;
+    }
+    disarm();
+    co_return true;
+  }
+
+  /// Answers Expect: 100-continue; false when the expectation is another.
+  Async<bool> expectation() {
+    const auto expect = parser_->get().find(beast::http::field::expect);
+    if (expect == parser_->get().end()) co_return true;
+    if (!beast::iequals(expect->value(), "100-continue"))
+      co_return co_await refuse({417, "expectation_failed", "only 100-continue is understood"});
+    if (parser_->get().version() < 11) co_return true;
+    boost::system::error_code ec;
+    co_await asio::async_write(socket_, asio::buffer(std::string_view("HTTP/1.1 100 Continue\r\n\r\n")),
+                               asio::redirect_error(asio::use_awaitable, ec));
+    co_return !ec;
+  }
+
+  /// A protocol error: one answer, then the end, for nobody knows where the next request starts.
+  Async<bool> refuse(Status s) {
+    Request request;
+    request.id = make_request_id();
+    request.trace = obs::TraceContext::start(false);
+    std::string out;
+    const auto response = problem(s.status, s.code, s.detail, request.id);
+    write_head(out, response, false, &request);
+    out += response.body;
+    arm(after(std::chrono::seconds(2)));
+    boost::system::error_code ec;
+    co_await asio::async_write(socket_, asio::buffer(out), asio::redirect_error(asio::use_awaitable, ec));
+    // Without reading on, the kernel would reset the connection and the client might lose the answer.
+    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
+    for (int i = 0; i < 16 && !ec; ++i)
+      co_await socket_.async_read_some(buffer_.prepare(65536), asio::redirect_error(asio::use_awaitable, ec));
+    server_.observe(request, s.status, {});
+    co_return false;
+  }
+
+  std::optional<Status> take_request(Request& request) {
+    auto& message = parser_->get();
+    request.method = std::string(message.method_string());
+    request.target = std::string(message.target());
+    if (request.target.size() > static_cast<std::size_t>(server_.settings_.max_url_bytes))
+      return Status{414, "url_too_long", "the URL is too long"};
+    int hosts = 0;
+    for (const auto& field : message) {
+      hosts += field.name() == beast::http::field::host;
+      request.headers.push_back({std::string(field.name_string()), std::string(field.value())});
+    }
+    if (hosts > 1 || (hosts == 0 && message.version() >= 11))
+      return Status{400, "malformed_request", "exactly one Host header is needed"};
+    if (parser_->chunked()) {
+      const auto coding = message[beast::http::field::transfer_encoding];
+      if (!beast::iequals(coding, "chunked"))
+        return Status{501, "transfer_coding_not_implemented", "only chunked is understood"};
+    } else if (message.count(beast::http::field::transfer_encoding) > 0) {
+      return Status{400, "malformed_request", "the transfer coding is not understood"};
+    }
+    if (!parse_target(request)) return Status{400, "malformed_request", "the URL is malformed"};
+    request.body = std::move(message.body());
+    request.id = make_request_id();
+    const auto* parent = request.header("traceparent");
+    const auto context = parent != nullptr ? obs::TraceContext::parse(*parent) : std::nullopt;
+    request.trace = context ? context->child() : obs::TraceContext::start(false);
+    request.deadline = after(server_.settings_.request_timeout);
+    boost::system::error_code ec;
+    const auto peer = socket_.remote_endpoint(ec);
+    if (!ec) request.remote = peer.address().to_string();
+    take_forwarded(request);
+    return std::nullopt;
+  }
+
+  /// The address our own outermost proxy saw: a client may have put anything left of it.
+  void take_forwarded(Request& request) {
+    if (server_.settings_.trust_proxies == 0) return;
+    std::string all;
+    for (const auto& h : request.headers)
+      if (to_lower_ascii(h.name) == "x-forwarded-for") all += (all.empty() ? "" : ",") + h.value;
+    for (int hop = 1; !all.empty(); ++hop) {
+      const auto comma = all.rfind(',');
+      const std::string entry(trim(std::string_view(all).substr(comma == std::string::npos ? 0 : comma + 1)));
+      boost::system::error_code ec;
+      const auto address = asio::ip::make_address(entry, ec);
+      if (ec) return;
+      request.remote = address.to_string();
+      if (hop == server_.settings_.trust_proxies || comma == std::string::npos) return;
+      all.resize(comma);
+    }
+  }
+
+  /// True when the connection goes on.
+  Async<bool> answer() {
+    const auto start = std::chrono::steady_clock::now();
+    Request request;
+    const auto& message = parser_->get();
+    bool keep_alive = message.keep_alive();
+    const bool head = message.method() == beast::http::verb::head;
+    if (const auto bad = take_request(request)) co_return co_await refuse(*bad);
+    parser_.reset();
+
+    Response response = co_await server_.handler_(request);
+    if (!headers_are_safe(response)) response = problem(500, "internal", "", request.id);
+    if (server_.draining_) keep_alive = false;
+    std::string out;
+    out.reserve(512 + response.body.size());
+    write_head(out, response, keep_alive, &request);
+    if (!head && response.status != 204 && response.status != 304) out += response.body;
+    arm(after(server_.settings_.write_timeout));
+    boost::system::error_code ec;
+    co_await asio::async_write(socket_, asio::buffer(out), asio::redirect_error(asio::use_awaitable, ec));
+    disarm();
+    server_.observe(request, response.status, std::chrono::steady_clock::now() - start);
+    if (!keep_alive && !ec) socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
+    co_return keep_alive && !ec;
+  }
+
+  Server& server_;
+  asio::ip::tcp::socket socket_;
+  std::list<Session*>::iterator place_;
+  beast::flat_buffer buffer_;
+  std::optional<Parser> parser_;
+  bool idle_ = true;
+  bool expired_ = false;
+};
+
+Server::Server(async::Loop& loop, ServerSettings settings, Handler handler, obs::Metrics& metrics)
+    : loop_(loop),
+      settings_(std::move(settings)),
+      handler_(std::move(handler)),
+      acceptor_(loop.io()),
+      tasks_(loop.io()),
+      sessions_(loop.io()),
+      metrics_(metrics),
+      connections_(metrics.gauge("coditect_http_connections", "Open HTTP connections")) {}
+
+Server::~Server() = default;
+
+void Server::listen() {
+  boost::system::error_code ec;
+  const auto address = asio::ip::make_address(settings_.host, ec);
+  if (ec) fail(Code::invalid_argument, "cannot_listen", "http.host '" + settings_.host + "' is not an IP address");
+  const asio::ip::tcp::endpoint endpoint(address, static_cast<std::uint16_t>(settings_.port));
+  acceptor_.open(endpoint.protocol());
+  acceptor_.set_option(asio::socket_base::reuse_address(true));
+  acceptor_.set_option(ReusePort(true));
+  acceptor_.bind(endpoint, ec);
+  if (!ec) acceptor_.listen(4096, ec);
+  if (ec)
+    fail(Code::unavailable, ec == asio::error::address_in_use ? "port_in_use" : "cannot_listen",
+         settings_.host + ":" + std::to_string(settings_.port) + ": " + ec.message());
+  tasks_.spawn("accept", accept());
+}
+
+Async<> Server::accept() {
+  for (;;) {
+    boost::system::error_code ec;
+    auto socket = co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, ec));
+    if (ec == asio::error::operation_aborted) co_return;
+    if (ec) {  // out of descriptors, or a client that left: wait, do not spin
+      obs::log(obs::Level::warn, "cannot accept a connection", {{"error", ec.message()}});
+      co_await async::sleep_for(std::chrono::milliseconds(50));
+      continue;
+    }
+    if (open_.size() >= static_cast<std::size_t>(settings_.max_connections)) continue;  // closes it
+    socket.set_option(asio::ip::tcp::no_delay(true), ec);
+    sessions_.spawn("connection", serve(std::move(socket)));
+  }
+}
+
+Async<> Server::serve(asio::ip::tcp::socket socket) {
+  Session session(*this, std::move(socket));
+  co_await session.run();
+}
+
+Async<> Server::drain() {
+  draining_ = true;
+  co_await tasks_.stop();
+  boost::system::error_code ec;
+  acceptor_.close(ec);
+  for (Session* session : open_) session->close_if_idle();
+  if (!co_await sessions_.drained(after(settings_.drain_timeout)))
+    obs::log(obs::Level::warn, "requests were still running at the end of the drain", {{"connections", open_.size()}});
+  co_await sessions_.stop();
+}
+
+void Server::observe(const Request& request, int status, std::chrono::steady_clock::duration time) {
+  auto it = routes_.find(request.route);
+  if (it == routes_.end()) {
+    it = routes_.emplace(request.route, RouteMetrics{}).first;
+    it->second.seconds = &metrics_.seconds("coditect_http_request_seconds", "Time to answer", {{"route", request.route}});
+    for (int i = 1; i < 6; ++i)
+      it->second.by_class[i] = &metrics_.counter("coditect_http_requests_total", "Requests answered",
+                                                 {{"route", request.route}, {"status", std::to_string(i) + "xx"}});
+  }
+  const double seconds = std::chrono::duration<double>(time).count();
+  it->second.seconds->Observe(seconds);
+  it->second.by_class[std::clamp(status / 100, 1, 5)]->Increment();
+  if (settings_.access_log)
+    obs::log(obs::Level::info, "request",
+             {{"method", request.method}, {"path", request.path()}, {"route", request.route}, {"status", status},
+              {"ms", seconds * 1000}, {"tenant", request.tenant}, {"request_id", request.id},
+              {"trace_id", request.trace.trace_id_hex()}, {"remote", request.remote}});
+}
+
+}  // namespace coditect::http

@@ -1,0 +1,26 @@
+#pragma once
+#include <map>
+#include <string>
+
+#include "base/secret.h"
+
+namespace coditect::schema {
+
+/// Where the platform's databases are, and as whom to reach them.
+struct DatabaseNames {
+  std::string directory = "coditect_directory";
+  std::string cell = "coditect_cell";
+};
+
+/// The login roles; ARCHITECTURE tells what each may do.
+inline constexpr const char* kLoginRoles[] = {"coditect_migrator", "coditect_app", "coditect_maintenance", "coditect_operator"};
+
+/// Makes the roles (with these passwords, by role name) and the two databases, where they are
+/// missing. The administrator needs CREATEROLE and CREATEDB, not superuser. Idempotent. Blocks.
+void bootstrap(const std::string& administrator, const std::map<std::string, Secret>& passwords, const DatabaseNames& names);
+
+/// The same server with another database, user and password: URL or key=value in, key=value out.
+std::string conninfo_for(const std::string& base, const std::string& database, const std::string& user, const Secret& password);
+
+
+}  // namespace coditect::schema

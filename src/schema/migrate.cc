@@ -1,0 +1,238 @@
+#include "schema/migrate.h"
+
+#include <charconv>
+#include <chrono>
+#include <thread>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "crypto/digest.h"
+#include "schema/direct.h"
+
+namespace coditect::schema {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr const char* kLock = "7014620715";  // any number: the same for all migrators of a database
+
+[[noreturn]] void malformed(std::string_view path, const std::string& why) {
+  fail(Code::internal, "migration_malformed", std::string(path) + ": " + why);
+}
+
+std::optional<std::string> header(std::string_view sql, std::string_view key) {
+  const std::string start = "-- " + std::string(key) + ": ";
+  while (sql.starts_with("--")) {
+    const auto line = sql.substr(0, sql.find('\n'));
+    if (line.starts_with(start)) return std::string(trim(line.substr(start.size())));
+    sql.remove_prefix(std::min(sql.size(), line.size() + 1));
+  }
+  return std::nullopt;
+}
+
+Migration read_file(const EmbeddedFile& file) {
+  Migration m;
+  const auto base = file.path.substr(file.path.rfind('/') + 1);
+  const auto [end, bad] = std::from_chars(base.data(), base.data() + base.size(), m.version);
+  if (bad != std::errc() || end != base.data() + 4 || *end != '_') malformed(file.path, "the name must be 0001_words.sql");
+  m.name = base.substr(5, base.size() - 5 - 4);
+  const auto mode = header(file.text, "mode");
+  if (!mode || (*mode != "transactional" && *mode != "online")) malformed(file.path, "needs '-- mode: transactional' or '-- mode: online'");
+  m.mode = *mode == "online" ? Mode::online : Mode::transactional;
+  const auto oldest = header(file.text, "oldest-program");
+  if (!oldest) malformed(file.path, "needs '-- oldest-program: X.Y.Z'");
+  m.oldest_program = *oldest;
+  m.sql = file.text;
+  m.checksum = to_hex(crypto::sha256(file.text));
+  return m;
+}
+
+constexpr const char* kCreateTable =
+    "CREATE TABLE IF NOT EXISTS coditect.migrations ("
+    "  version int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, oldest_program text NOT NULL,"
+    "  statements_done int NOT NULL DEFAULT 0, finished_at timestamptz);"
+    "GRANT SELECT ON coditect.migrations TO PUBLIC";
+
+bool has_table(Direct& db) { return db.query("SELECT to_regclass('coditect.migrations')")[0][0].has_value(); }
+
+std::vector<Applied> applied(Direct& db) {
+  std::vector<Applied> out;
+  if (!has_table(db)) return out;
+  for (const auto& row : db.query("SELECT version, name, checksum, oldest_program, finished_at IS NOT NULL FROM coditect.migrations ORDER BY version"))
+    out.push_back({std::stoi(*row[0]), *row[1], *row[2], *row[3], *row[4] == "t"});
+  return out;
+}
+
+Plan make_plan(Direct& db, const std::vector<Migration>& migrations) {
+  Plan out{applied(db), {}};
+  for (const auto& m : migrations) {
+    const auto it = std::ranges::find(out.applied, m.version, &Applied::version);
+    if (it == out.applied.end()) {
+      out.pending.push_back(m);
+      continue;
+    }
+    if (it->checksum != m.checksum)
+      fail(Code::failed_precondition, "migration_changed",
+           "migration " + std::to_string(m.version) + " (" + m.name + ") was changed after it was applied; write a new one instead");
+    if (!it->finished) out.pending.push_back(m);
+  }
+  return out;
+}
+
+/// Polls: a session that waits inside pg_advisory_lock() holds a snapshot, which would block
+/// another migrator's CREATE INDEX CONCURRENTLY for ever.
+void take_lock(Direct& db, const Report& report) {
+  bool told = false;
+  while (*db.query(std::string("SELECT pg_try_advisory_lock(") + kLock + ")")[0][0] != "t") {
+    if (!std::exchange(told, true)) report("waiting for another migrator");
+    std::this_thread::sleep_for(200ms);
+  }
+}
+
+/// Runs the step; a lock or deadlock error makes it try again, for about a minute.
+void with_retries(const std::string& what, const Report& report, const std::function<std::optional<std::string>(std::string*)>& step) {
+  for (int attempt = 1;; ++attempt) {
+    std::string message;
+    const auto state = step(&message);
+    if (!state) return;
+    const bool busy = *state == "55P03" || *state == "40P01" || *state == "40001";
+    if (!busy || attempt == 20) fail(Code::internal, "migration_failed", what + ": " + message);
+    report(what + ": the table is busy, trying again (" + std::to_string(attempt) + ")");
+    std::this_thread::sleep_for(250ms * std::min(attempt, 8));
+  }
+}
+
+std::string record_sql(Direct& db, const Migration& m, bool finished) {
+  return "INSERT INTO coditect.migrations (version, name, checksum, oldest_program, finished_at) VALUES (" + std::to_string(m.version) + ", " +
+         db.quote_text(m.name) + ", " + db.quote_text(m.checksum) + ", " + db.quote_text(m.oldest_program) + ", " +
+         (finished ? "now()" : "NULL") + ") ON CONFLICT (version) DO NOTHING;";
+}
+
+void apply_transactional(Direct& db, const Migration& m, const Report& report) {
+  with_retries(m.name, report, [&](std::string* message) {
+    const auto state = db.try_execute("BEGIN; SET LOCAL lock_timeout = '2s';\n" + m.sql + "\n;" + record_sql(db, m, true) + "COMMIT;", message);
+    if (state) db.try_execute("ROLLBACK");
+    return state;
+  });
+}
+
+void apply_online(Direct& db, const Migration& m, const Report& report) {
+  db.execute(record_sql(db, m, false));
+  const auto statements = split_statements(m.sql);
+  const auto version = std::to_string(m.version);
+  auto done = std::stoul(*db.query("SELECT statements_done FROM coditect.migrations WHERE version = $1", {version})[0][0]);
+  db.execute("SET lock_timeout = '2s'");
+  for (; done < statements.size(); ++done) {
+    report(m.name + ": statement " + std::to_string(done + 1) + " of " + std::to_string(statements.size()));
+    with_retries(m.name, report, [&](std::string* message) {
+      // An interrupted CREATE INDEX CONCURRENTLY leaves an invalid index: away with it first.
+      for (const auto& row : db.query("SELECT c.oid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid AND c.relkind = 'i'"))
+        db.execute("DROP INDEX CONCURRENTLY IF EXISTS " + *row[0]);
+      return db.try_execute(statements[done], message);
+    });
+    db.query("UPDATE coditect.migrations SET statements_done = $2 WHERE version = $1", {version, std::to_string(done + 1)});
+  }
+  db.execute("RESET lock_timeout");
+  db.query("UPDATE coditect.migrations SET finished_at = now() WHERE version = $1", {version});
+}
+
+}  // namespace
+
+std::vector<Migration> migrations_of(const std::string& set, std::span<const EmbeddedFile> files) {
+  std::vector<Migration> out;
+  for (const auto& file : files)
+    if (file.path.contains("migrations/" + set + "/")) out.push_back(read_file(file));
+  std::ranges::sort(out, {}, &Migration::version);
+  for (std::size_t i = 0; i < out.size(); ++i)
+    if (out[i].version != static_cast<int>(i) + 1)
+      fail(Code::internal, "migration_malformed", set + ": versions must be 1, 2, 3, ...; found " + std::to_string(out[i].version));
+  return out;
+}
+
+Plan plan(const std::string& conninfo, const std::vector<Migration>& migrations) {
+  Direct db(conninfo);
+  return make_plan(db, migrations);
+}
+
+void migrate(const std::string& conninfo, const std::vector<Migration>& migrations, const Report& report) {
+  Direct db(conninfo);
+  db.execute("SET ROLE coditect_owner");
+  take_lock(db, report);
+  if (!has_table(db)) db.execute(kCreateTable);
+  for (const auto& m : make_plan(db, migrations).pending) {
+    report("applying " + std::to_string(m.version) + " " + m.name);
+    if (m.mode == Mode::online) apply_online(db, m, report);
+    else apply_transactional(db, m, report);
+  }
+}
+
+Readiness readiness(const std::string& conninfo, const std::vector<Migration>& migrations, const std::string& program_version) {
+  Direct db(conninfo);
+  const auto done = applied(db);
+  for (const auto& a : done)
+    if (compare_versions(a.oldest_program, program_version) > 0) return Readiness::too_new;
+  for (const auto& m : migrations) {
+    const auto it = std::ranges::find(done, m.version, &Applied::version);
+    if (it == done.end() || !it->finished) return Readiness::behind;
+  }
+  return Readiness::ready;
+}
+
+int compare_versions(const std::string& a, const std::string& b) {
+  const auto parts = [](std::string_view text) {
+    std::vector<int> out;
+    while (!text.empty()) {
+      int n = 0;
+      std::from_chars(text.data(), text.data() + text.size(), n);
+      out.push_back(n);
+      const auto dot = text.find('.');
+      text.remove_prefix(dot == text.npos ? text.size() : dot + 1);
+    }
+    return out;
+  };
+  const auto order = parts(a) <=> parts(b);
+  return order < 0 ? -1 : order > 0 ? 1 : 0;
+}
+
+std::vector<std::string> split_statements(const std::string& sql) {
+  std::vector<std::string> out;
+  std::string current;
+  bool content = false;
+  std::size_t i = 0;
+  const auto copy_until = [&](std::string_view end) {
+    const auto at = sql.find(end, i);
+    const auto stop = at == std::string::npos ? sql.size() : at + end.size();
+    current.append(sql, i, stop - i);
+    i = stop;
+  };
+  while (i < sql.size()) {
+    const std::string_view rest = std::string_view(sql).substr(i);
+    if (rest.starts_with("--")) {
+      copy_until("\n");
+    } else if (rest.starts_with("/*")) {
+      copy_until("*/");
+    } else if (rest[0] == '\'' || rest[0] == '"') {
+      current += sql[i++];
+      copy_until(rest.substr(0, 1));
+      content = true;
+    } else if (rest[0] == '$' && rest.find('$', 1) != rest.npos && rest.substr(1, rest.find('$', 1) - 1).find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == rest.npos) {
+      const auto tag = rest.substr(0, rest.find('$', 1) + 1);
+      current += tag;
+      i += tag.size();
+      copy_until(tag);
+      content = true;
+    } else if (rest[0] == ';') {
+      if (content) out.push_back(std::string(trim(current)));
+      current.clear();
+      content = false;
+      ++i;
+    } else {
+      content = content || trim(rest.substr(0, 1)).size() == 1;
+      current += sql[i++];
+    }
+  }
+  if (content) out.push_back(std::string(trim(current)));
+  return out;
+}
+
+}  // namespace coditect::schema

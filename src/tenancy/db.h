@@ -1,0 +1,138 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pg/transaction.h"
+#include "tenancy/statement.h"
+#include "tenancy/tenant.h"
+
+/// The doors to the tables. Each opens for its own kind of statement only:
+///   TenantDb   a tenant's rows in its cell; built from a Tenant; every statement gets it as $1
+///   GlobalDb   the directory
+///   OperatorDb a cell across tenants, by a database role of its own; audited work only
+namespace coditect::tenancy {
+
+namespace detail {
+
+template <Door D, class Registry, class Row, class... Args, class... Given>
+pg::Command command(const BasicStatement<D, Registry, Row, Args...>& st, const std::int64_t* tenant, const Given&... given) {
+  pg::Params params;
+  if (tenant != nullptr) params.add(*tenant);
+  (params.add(given), ...);
+  return {st.name, st.sql, std::move(params)};
+}
+
+inline std::int64_t affected(const pg::Result& r) {
+  const char* text = PQcmdTuples(r.get());
+  return *text == '\0' ? 0 : std::atoll(text);
+}
+
+template <class Row>
+std::optional<Row> at_most_one(const pg::Result& r) {
+  if (PQntuples(r.get()) == 0) return std::nullopt;
+  return pg::decode_row<Row>(r.get(), 0);
+}
+
+}  // namespace detail
+
+/// A transaction: explicit commit, rolled back otherwise. See pg::Transaction for when things are
+/// sent.
+template <Door D>
+class Tx {
+ public:
+  Tx(pg::Transaction tx, std::optional<std::int64_t> tenant) : tx_(std::move(tx)), tenant_(tenant) {}
+
+  template <class Registry, class Row, class... Args>
+  Async<std::vector<Row>> all(const BasicStatement<D, Registry, Row, Args...>& st, std::type_identity_t<Args>... args) {
+    const auto result = co_await tx_.run(detail::command(st, tenant(), args...));
+    co_return pg::decode_rows<Row>(result.get());
+  }
+  template <class Registry, class Row, class... Args>
+  Async<std::optional<Row>> maybe_one(const BasicStatement<D, Registry, Row, Args...>& st, std::type_identity_t<Args>... args) {
+    const auto result = co_await tx_.run(detail::command(st, tenant(), args...));
+    co_return detail::at_most_one<Row>(result);
+  }
+  /// The number of rows changed.
+  template <class Registry, class Row, class... Args>
+  Async<std::int64_t> execute(const BasicStatement<D, Registry, Row, Args...>& st, std::type_identity_t<Args>... args) {
+    const auto result = co_await tx_.run(detail::command(st, tenant(), args...));
+    co_return detail::affected(result);
+  }
+  /// Sends the statement with the next one or with the commit; only an error of it is seen.
+  template <class Registry, class Row, class... Args>
+  void defer(const BasicStatement<D, Registry, Row, Args...>& st, std::type_identity_t<Args>... args) {
+    tx_.defer(detail::command(st, tenant(), args...));
+  }
+  /// How long a statement waits for a lock, from here on; 0: as long as the deadline allows.
+  void set_lock_timeout(std::chrono::milliseconds wait) {
+    tx_.defer({{}, "SET LOCAL lock_timeout = " + std::to_string(wait.count()), {}});
+  }
+  /// Sends what waits; an SQL error is a value.
+  Async<std::optional<pg::SqlError>> try_flush() { return tx_.try_flush(); }
+
+  Async<> commit() { return tx_.commit(); }
+  Async<> rollback() { return tx_.rollback(); }
+
+ private:
+  const std::int64_t* tenant() const { return tenant_ ? &*tenant_ : nullptr; }
+
+  pg::Transaction tx_;
+  std::optional<std::int64_t> tenant_;
+};
+
+using TenantTx = Tx<Door::tenant>;
+using GlobalTx = Tx<Door::global>;
+using OperatorTx = Tx<Door::operators>;
+
+template <Door D>
+class Db {
+ public:
+  /// Single statements are read-only: changes need begin().
+  template <class Registry, class Row, class... Args>
+  Async<std::vector<Row>> all(const BasicStatement<D, Registry, Row, Args...>& st, std::type_identity_t<Args>... args) const {
+    const auto result = co_await pg::read(*pool_, deadline_, prelude(), detail::command(st, tenant(), args...));
+    co_return pg::decode_rows<Row>(result.get());
+  }
+  template <class Registry, class Row, class... Args>
+  Async<std::optional<Row>> maybe_one(const BasicStatement<D, Registry, Row, Args...>& st, std::type_identity_t<Args>... args) const {
+    const auto result = co_await pg::read(*pool_, deadline_, prelude(), detail::command(st, tenant(), args...));
+    co_return detail::at_most_one<Row>(result);
+  }
+
+  Tx<D> begin() const;
+
+ protected:
+  Db(pg::Pool& pool, Deadline deadline, std::optional<std::int64_t> tenant)
+      : pool_(&pool), deadline_(deadline), tenant_(tenant) {}
+
+ private:
+  const std::int64_t* tenant() const { return tenant_ ? &*tenant_ : nullptr; }
+  std::vector<pg::Command> prelude() const;
+
+  pg::Pool* pool_;
+  Deadline deadline_;
+  std::optional<std::int64_t> tenant_;
+};
+
+}  // namespace coditect::tenancy
+
+namespace coditect {
+
+class TenantDb : public tenancy::Db<tenancy::Door::tenant> {
+ public:
+  TenantDb(pg::Pool& cell, Tenant tenant, Deadline deadline) : Db(cell, deadline, tenant.id()) {}
+};
+
+class GlobalDb : public tenancy::Db<tenancy::Door::global> {
+ public:
+  GlobalDb(pg::Pool& directory, Deadline deadline) : Db(directory, deadline, std::nullopt) {}
+};
+
+class OperatorDb : public tenancy::Db<tenancy::Door::operators> {
+ public:
+  /// The pool's role must be coditect_operator or coditect_maintenance.
+  OperatorDb(pg::Pool& cell, Deadline deadline) : Db(cell, deadline, std::nullopt) {}
+};
+
+}  // namespace coditect

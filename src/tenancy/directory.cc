@@ -1,0 +1,186 @@
+#include "tenancy/directory.h"
+
+#include <charconv>
+
+namespace coditect::tenancy {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kMemory = 500ms;
+constexpr auto kRedis = 30s;
+constexpr std::size_t kEntries = 65536;
+
+constexpr GlobalStatement<TenantRecord, std::string> kBySlug{
+    "directory.by_slug", "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE slug = $1 AND state <> 'purged'"};
+constexpr GlobalStatement<TenantRecord, TenantPublicId> kByPublicId{
+    "directory.by_public_id",
+    "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE public_id = $1 AND state <> 'purged'"};
+
+// Never replaces an entry by an older one, so a slow reader cannot bring a stale state back.
+const std::string kPutIfNewer =
+    "local old = redis.call('GET', KEYS[1])\n"
+    "if old and tonumber(string.match(old, '^%d+')) > tonumber(ARGV[2]) then return 0 end\n"
+    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])\n"
+    "return 1";
+
+std::string slug_key(const std::string& slug) { return "directory:slug:{" + slug + "}"; }
+std::string id_key(const TenantPublicId& id) { return "directory:id:{" + id.str() + "}"; }
+
+std::vector<std::string_view> split(std::string_view text) {
+  std::vector<std::string_view> out;
+  for (;;) {
+    const auto bar = text.find('|');
+    out.push_back(text.substr(0, bar));
+    if (bar == text.npos) return out;
+    text.remove_prefix(bar + 1);
+  }
+}
+
+template <class Int>
+bool parse(std::string_view text, Int& out) {
+  const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return bad == std::errc() && end == text.data() + text.size();
+}
+
+std::string to_entry(const TenantRecord& r) {
+  return fmt::format("{}|{}|{}|{}|{}|{}", r.epoch, r.id, r.public_id.str(), r.slug, r.cell,
+                     boost::describe::enum_to_string(r.state, ""));
+}
+
+std::optional<TenantRecord> from_entry(std::string_view text) {
+  const auto parts = split(text);
+  TenantRecord r;
+  if (parts.size() != 6 || !parse(parts[0], r.epoch) || !parse(parts[1], r.id) ||
+      !boost::describe::enum_from_string(std::string(parts[5]).c_str(), r.state))
+    return std::nullopt;
+  const auto id = TenantPublicId::parse(parts[2]);
+  if (!id) return std::nullopt;
+  r.public_id = *id;
+  r.slug = parts[3];
+  r.cell = parts[4];
+  return r;
+}
+
+}  // namespace
+
+std::string change_payload(const TenantRecord& record) { return to_entry(record); }
+
+Directory::Directory(pg::Pool& pool, redis::Client& redis, const DirectoryFeed& feed, obs::Metrics& metrics)
+    : pool_(pool),
+      redis_(redis),
+      feed_(feed),
+      cache_(kEntries, kMemory),
+      least_epoch_(kEntries, kRedis * 2),
+      memory_hits_(metrics.counter("coditect_directory_lookups_total", "Tenant lookups", {{"from", "memory"}})),
+      redis_hits_(metrics.counter("coditect_directory_lookups_total", "Tenant lookups", {{"from", "redis"}})),
+      misses_(metrics.counter("coditect_directory_lookups_total", "Tenant lookups", {{"from", "database"}})) {}
+
+bool Directory::redis_is_trusted() const {
+  return feed_.current() && redis_.connected() && std::chrono::steady_clock::now() >= distrust_redis_until_;
+}
+
+template <class Load>
+Async<std::optional<TenantRecord>> Directory::find(std::string key, Load load) {
+  if (const auto* hit = cache_.find(key)) {
+    memory_hits_.Increment();
+    co_return *hit;
+  }
+  if (redis_is_trusted()) {
+    if (auto hit = co_await from_redis(key)) {
+      redis_hits_.Increment();
+      cache_.put(key, *hit);
+      co_return hit;
+    }
+  }
+  misses_.Increment();
+  auto record = co_await load();
+  if (!record) co_return std::nullopt;  // absence is not cached: a signup must be seen at once
+  const auto* least = least_epoch_.find(key);
+  if (least == nullptr || record->epoch >= *least) {
+    cache_.put(key, *record);
+    if (redis_is_trusted()) co_await to_redis(key, *record);
+  }
+  co_return record;
+}
+
+Async<std::optional<TenantRecord>> Directory::by_slug(std::string slug, Deadline deadline) {
+  const GlobalDb db(pool_, deadline);
+  const auto load = [&db, &slug] { return db.maybe_one(kBySlug, slug); };
+  co_return co_await find(slug_key(slug), load);
+}
+
+Async<std::optional<TenantRecord>> Directory::by_public_id(TenantPublicId id, Deadline deadline) {
+  const GlobalDb db(pool_, deadline);
+  const auto load = [&db, &id] { return db.maybe_one(kByPublicId, id); };
+  co_return co_await find(id_key(id), load);
+}
+
+Async<std::optional<TenantRecord>> Directory::from_redis(const std::string& key) {
+  try {
+    const auto reply = co_await redis_.command(key, {"GET", key});
+    if (reply.kind != redis::Reply::Kind::text) co_return std::nullopt;
+    auto record = from_entry(reply.text);
+    const auto* least = least_epoch_.find(key);
+    if (record && least != nullptr && record->epoch < *least) co_return std::nullopt;
+    co_return record;
+  } catch (const Failure&) {  // Redis is a cache: without it the database answers
+    co_return std::nullopt;
+  }
+}
+
+Async<> Directory::to_redis(std::string key, const TenantRecord& record) {
+  try {
+    co_await redis_.command(key, {"EVAL", kPutIfNewer, "1", key, to_entry(record), std::to_string(record.epoch),
+                                  std::to_string(std::chrono::milliseconds(kRedis).count())});
+  } catch (const Failure&) {  // likewise
+  }
+}
+
+Async<> Directory::announce(TenantRecord record) {
+  on_change(change_payload(record));
+  co_await to_redis(slug_key(record.slug), record);
+  co_await to_redis(id_key(record.public_id), record);
+}
+
+void Directory::on_change(const std::string& payload) {
+  const auto record = from_entry(payload);
+  if (!record) return on_gap();  // a message of another version: believe nothing
+  for (const auto& key : {slug_key(record->slug), id_key(record->public_id)}) {
+    cache_.erase(key);
+    least_epoch_.put(key, record->epoch);
+  }
+}
+
+void Directory::on_gap() {
+  cache_.clear();
+  distrust_redis_until_ = std::chrono::steady_clock::now() + kRedis;
+}
+
+DirectoryFeed::DirectoryFeed(async::Loop& loop, std::string conninfo)
+    : listener_(
+          loop, std::move(conninfo), std::string(kTenantChannel),
+          [this](const std::string& payload) {
+            for (const auto& t : targets_) asio::post(t.loop->io(), [d = t.directory, payload] { d->on_change(payload); });
+          },
+          [this] {
+            for (const auto& t : targets_) asio::post(t.loop->io(), [d = t.directory] { d->on_gap(); });
+          }),
+      tasks_(loop.io()) {}
+
+void DirectoryFeed::add(async::Loop& loop, Directory& directory) { targets_.push_back({&loop, &directory}); }
+
+void DirectoryFeed::start() {
+  tasks_.spawn("directory feed", listener_.run());
+  tasks_.spawn("directory feed watch", watch());
+}
+
+Async<> DirectoryFeed::watch() {
+  for (;;) {
+    if (listener_.current())
+      current_until_ = (std::chrono::steady_clock::now() + 300ms).time_since_epoch().count();
+    co_await async::sleep_for(100ms);
+  }
+}
+
+}  // namespace coditect::tenancy
