@@ -28,12 +28,16 @@ std::vector<pg::Command> Db<D>::prelude() const {
 }
 
 template <Door D>
-Tx<D> Db<D>::begin() const {
+Tx<D> Db<D>::begin(Fence fence) const {
   auto commands = prelude();
   pg::Transaction::Inspect inspect = nullptr;
-  if constexpr (D == Door::tenant) {
-    commands.push_back(detail::command(kLockState, tenant()));
-    inspect = require_active;
+  if constexpr (D != Door::tenant) {
+    (void)fence;
+  } else {
+    if (fence == Fence::fenced) {
+      commands.push_back(detail::command(kLockState, tenant()));
+      inspect = require_active;
+    }
   }
   return Tx<D>(pg::Transaction(*pool_, deadline_, std::move(commands), inspect), tenant_);
 }

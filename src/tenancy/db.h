@@ -68,6 +68,12 @@ class Tx {
   void set_lock_timeout(std::chrono::milliseconds wait) {
     tx_.defer({{}, "SET LOCAL lock_timeout = " + std::to_string(wait.count()), {}});
   }
+  /// Names the tenant whose rows coditect_maintenance may delete in this transaction.
+  void set_purged_tenant(std::int64_t id)
+    requires(D == Door::operators)
+  {
+    tx_.defer({{}, "SET LOCAL app.purge_tenant_id = '" + std::to_string(id) + "'", {}});
+  }
   /// Sends what waits; an SQL error is a value.
   Async<std::optional<pg::SqlError>> try_flush() { return tx_.try_flush(); }
 
@@ -100,7 +106,9 @@ class Db {
     co_return detail::at_most_one<Row>(result);
   }
 
-  Tx<D> begin() const;
+  /// `unfenced`: without looking at the tenant's state row, for the transaction that makes it.
+  enum class Fence { fenced, unfenced };
+  Tx<D> begin(Fence fence = Fence::fenced) const;
 
  protected:
   Db(pg::Pool& pool, Deadline deadline, std::optional<std::int64_t> tenant)

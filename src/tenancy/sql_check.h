@@ -559,7 +559,7 @@ class Checker {
         refuse(SqlVerdict::syntax_is_not_understood);
         return;
       }
-      if (is_word("tenant_id")) refuse(SqlVerdict::tenant_id_is_never_updated);
+      if (is_word("tenant_id") && door_ != Door::global) refuse(SqlVerdict::tenant_id_is_never_updated);
       at_ += 2;
       assigned_value();
     } while (!failed() && take_symbol(","));

@@ -1,0 +1,48 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "apps/coditect/program_settings.h"
+
+/// One function per subcommand: read settings, construct, run. Each returns the exit code or throws
+/// a Failure, which main() prints.
+namespace coditect::app {
+
+struct UpOptions {
+  std::string state;  ///< empty: the default
+  bool detach = false;
+  bool no_demo = false;
+};
+int up(ProgramSettings& settings, config::Table& table, const UpOptions& options);
+int down(const std::string& state);
+int status(const std::string& state, bool json);
+
+int serve_api(const ProgramSettings& settings);
+
+enum class MigrateAction { status, plan, up, verify };
+int migrate(const ProgramSettings& settings, MigrateAction action);
+int bootstrap(const ProgramSettings& settings, const std::string& administrator);
+
+int show_settings(const config::Table& table);
+int new_key();
+
+struct AdminOptions {
+  std::string url = "http://127.0.0.1:8080";
+  std::string key;     ///< empty: operator.key of the state directory
+  std::string state;
+  std::string reason;
+  std::string command;  ///< list, show, suspend, resume, undelete, usage, log
+  std::string tenant;
+  std::string member_email, tenant_state;
+};
+int admin(const AdminOptions& options);
+/// Makes an operator's key and prints it once.
+int new_operator(const ProgramSettings& settings, const std::string& name);
+
+/// For `up`: makes the first operator where there is none; nullopt when there is one.
+std::optional<std::string> first_operator(const ProgramSettings& settings, const std::string& administrator);
+
+/// Exit codes by cause; see docs/reference/cli.md.
+int exit_code(Code code);
+
+}  // namespace coditect::app

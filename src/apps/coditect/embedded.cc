@@ -1,0 +1,309 @@
+#include "apps/coditect/embedded.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <libpq-fe.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "crypto/digest.h"
+#include "obs/log.h"
+
+namespace coditect::app {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+/// Whether the process runs this program, so that a pid that was given anew is left alone.
+bool runs(pid_t pid, const std::string& program) {
+  std::ifstream comm("/proc/" + std::to_string(pid) + "/comm");
+  std::string name;
+  std::getline(comm, name);
+  return name == program;
+}
+
+/// Ends a server that a killed program left behind.
+void stop_leftover(const std::string& pid_file, const std::string& program, int gentle, int harsh) {
+  std::ifstream in(pid_file);
+  pid_t pid = 0;
+  if (!(in >> pid) || pid <= 1 || !runs(pid, program)) return;
+  kill(pid, gentle);
+  for (int i = 0; i < 200 && runs(pid, program); ++i) {
+    if (i == 150) kill(pid, harsh);
+    std::this_thread::sleep_for(50ms);
+  }
+  if (runs(pid, program))
+    fail(Code::unavailable, "leftover_server", program + " of an earlier run (pid " + std::to_string(pid) + ") does not stop");
+}
+
+int run_and_wait(const std::vector<std::string>& command, const std::string& log_file) {
+  Child child(command[0], command, log_file, SIGTERM);
+  child.start();
+  int status = 0;
+  while (waitpid(child.pid(), &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::string find_program(const std::string& name) {
+  for (const char* dir : {"/usr/bin", "/usr/local/bin", "/usr/sbin", "/bin"})
+    if (access((std::string(dir) + "/" + name).c_str(), X_OK) == 0) return std::string(dir) + "/" + name;
+  fail(Code::failed_precondition, "program_missing", name + " is not installed; run scripts/setup.sh");
+}
+
+[[noreturn]] void server_failed(const Child& child, const std::string& what) {
+  const auto tail = child.log_tail();
+  const bool full = tail.contains("No space left on device");
+  fail(Code::unavailable, full ? "disk_full" : child.name() == "postgres" ? "postgres_failed" : "redis_failed",
+       what + (tail.empty() ? "" : "; its last words:\n" + tail));
+}
+
+}  // namespace
+
+bool port_is_free(const std::string& host, int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  if (inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) {
+    close(fd);
+    return true;  // not an IPv4 address: listening itself will tell
+  }
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const bool free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 && listen(fd, 1) == 0;
+  close(fd);
+  return free;
+}
+
+int choose_port(int remembered) {
+  if (remembered > 0 && port_is_free("127.0.0.1", remembered)) return remembered;
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  const bool ok = bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 && getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+  close(fd);
+  if (!ok) fail(Code::unavailable, "no_free_port", "cannot find a free port on 127.0.0.1");
+  return ntohs(address.sin_port);
+}
+
+std::string find_postgres_bin(const std::string& data_version) {
+  int newest = 0;
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", ec)) {
+    const int version = std::atoi(entry.path().filename().c_str());
+    if (!fs::exists(entry.path() / "bin/postgres", ec)) continue;
+    if (!data_version.empty() ? version == std::atoi(data_version.c_str()) : version >= 15) newest = std::max(newest, version);
+  }
+  if (newest == 0)
+    fail(Code::failed_precondition, "postgres_version",
+         data_version.empty() ? "PostgreSQL 15 or newer is not installed; run scripts/setup.sh"
+                              : "the data is of PostgreSQL " + data_version + ", which is not installed; install it or choose another --state");
+  return "/usr/lib/postgresql/" + std::to_string(newest) + "/bin";
+}
+
+void Child::start() {
+  std::vector<char*> argv;
+  for (auto& word : command_) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  const pid_t parent = getpid();
+  pid_ = fork();
+  if (pid_ < 0) fail(Code::unavailable, "cannot_fork", std::strerror(errno));
+  if (pid_ != 0) return;
+  // In the child: only calls that are safe after fork() in a program with threads.
+  setpgid(0, 0);  // Ctrl-C is for the parent, which stops the children in order
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  prctl(PR_SET_PDEATHSIG, stop_signal_);
+  if (getppid() != parent) _exit(1);
+  const int log = open(log_file_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  const int null = open("/dev/null", O_RDONLY);
+  if (log >= 0) dup2(log, 1), dup2(log, 2);
+  if (null >= 0) dup2(null, 0);
+  for (int fd = 3; fd < 256; ++fd) close(fd);
+  execv(argv[0], argv.data());
+  _exit(127);
+}
+
+bool Child::alive() {
+  if (pid_ <= 0) return false;
+  int status = 0;
+  const pid_t got = waitpid(pid_, &status, WNOHANG);
+  if (got == 0) return true;
+  pid_ = -1;
+  return false;
+}
+
+void Child::stop(std::chrono::milliseconds patience) {
+  if (!alive()) return;
+  kill(pid_, stop_signal_);
+  for (auto waited = 0ms; waited < patience; waited += 10ms) {
+    if (!alive()) return;
+    std::this_thread::sleep_for(10ms);
+  }
+  obs::log(obs::Level::warn, "a server does not stop; ending it", {{"server", name_}});
+  kill(pid_, name_ == "postgres" ? SIGQUIT : SIGKILL);
+  for (int i = 0; i < 500 && alive(); ++i) std::this_thread::sleep_for(10ms);
+}
+
+std::string Child::log_tail() const {
+  std::ifstream in(log_file_);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  std::string out;
+  for (std::size_t i = lines.size() > 5 ? lines.size() - 5 : 0; i < lines.size(); ++i) out += "  " + lines[i] + "\n";
+  return out;
+}
+
+void EmbeddedServers::prepare_secrets() {
+  secrets_ = state_.read_values("secrets");
+  bool changed = false;
+  for (const char* name : {"postgres", "redis"})
+    if (!secrets_.contains(name)) secrets_[name] = crypto::random_base62(32), changed = true;
+  if (changed) state_.write_values("secrets", secrets_);
+}
+
+void EmbeddedServers::start(bool postgres, bool redis) {
+  prepare_secrets();
+  socket_dir_ = state_.socket_dir();
+  for (const auto& dir : {state_.file("log"), state_.file("redis"), socket_dir_}) {
+    mkdir(dir.c_str(), 0700);
+    struct stat s{};
+    if (stat(dir.c_str(), &s) != 0 || s.st_uid != geteuid()) fail(Code::unavailable, "state_directory_unusable", dir + " cannot be made or belongs to somebody else");
+  }
+  auto ports = state_.read_values("ports");
+  const auto remembered = [&ports](const char* name) { return ports.contains(name) ? std::atoi(ports[name].c_str()) : 0; };
+  stop_leftover(state_.file("postgres/postmaster.pid"), "postgres", SIGINT, SIGQUIT);
+  stop_leftover(socket_dir_ + "/redis.pid", "redis-server", SIGTERM, SIGKILL);
+  postgres_port_ = choose_port(remembered("postgres"));
+  do redis_port_ = choose_port(remembered("redis"));
+  while (redis_port_ == postgres_port_);
+  ports["postgres"] = std::to_string(postgres_port_);
+  ports["redis"] = std::to_string(redis_port_);
+  state_.write_values("ports", ports);
+  // Both start at once; each is waited for.
+  if (postgres) start_postgres();
+  if (redis) start_redis();
+  if (postgres) wait_for_postgres();
+  if (redis) wait_for_redis();
+}
+
+void EmbeddedServers::start_postgres() {
+  const auto data = state_.file("postgres");
+  std::string version;
+  std::error_code ec;
+  if (fs::exists(data, ec)) {
+    if (auto text = state_.read_file("postgres/PG_VERSION")) version = trim(*text);
+    else if (!fs::is_empty(data, ec))
+      fail(Code::failed_precondition, "state_directory_damaged", data + " has no PG_VERSION: it is damaged; restore it, or start with another --state");
+  }
+  bin_dir_ = find_postgres_bin(version);
+  if (version.empty()) {
+    // Made beside and renamed: a start that is killed here leaves no half cluster.
+    const auto fresh = state_.file("postgres.new");
+    fs::remove_all(fresh, ec);
+    state_.write_file("initial-password", secrets_["postgres"] + "\n");
+    const int status = run_and_wait({bin_dir_ + "/initdb", "-D", fresh, "-U", "coditect_admin", "--auth-local=scram-sha-256", "--auth-host=scram-sha-256",
+                                     "--pwfile=" + state_.file("initial-password"), "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"},
+                                    state_.file("log/postgres.log"));
+    unlink(state_.file("initial-password").c_str());
+    Child made("postgres", {}, state_.file("log/postgres.log"), SIGINT);
+    if (status != 0) server_failed(made, "initdb failed with status " + std::to_string(status));
+    fs::remove(data, ec);
+    fs::rename(fresh, data, ec);
+    if (ec) fail(Code::unavailable, "state_directory_unusable", "cannot rename " + fresh + ": " + ec.message());
+  }
+  children_.emplace_back("postgres",
+                         std::vector<std::string>{bin_dir_ + "/postgres", "-D", data, "-p", std::to_string(postgres_port_), "-k", socket_dir_,
+                                                  "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-c", "shared_buffers=128MB",
+                                                  "-c", "wal_level=logical", "-c", "max_wal_size=2GB", "-c", "logging_collector=off",
+                                                  "-c", "unix_socket_permissions=0700", "-c", "password_encryption=scram-sha-256"},
+                         state_.file("log/postgres.log"), SIGINT);
+  children_.back().start();
+}
+
+void EmbeddedServers::start_redis() {
+  const auto program = find_program("redis-server");
+  state_.write_file("redis/redis.conf", "bind 127.0.0.1\nport " + std::to_string(redis_port_) + "\nunixsocket " + socket_dir_ + "/redis.sock\nunixsocketperm 700\n" +
+                                            "requirepass " + secrets_["redis"] + "\ndir " + state_.file("redis") + "\npidfile " + socket_dir_ + "/redis.pid\n" +
+                                            "daemonize no\nsave \"\"\nappendonly no\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\nprotected-mode yes\n");
+  children_.emplace_back("redis", std::vector<std::string>{program, state_.file("redis/redis.conf")}, state_.file("log/redis.log"), SIGTERM);
+  children_.back().start();
+}
+
+std::string EmbeddedServers::database_url() const {
+  return "host=" + socket_dir_ + " port=" + std::to_string(postgres_port_) + " user=coditect_admin dbname=postgres password=" + secrets_.at("postgres");
+}
+
+std::string EmbeddedServers::redis_url() const { return "unix://" + socket_dir_ + "/redis.sock?password=" + secrets_.at("redis"); }
+
+void EmbeddedServers::wait_for_postgres() {
+  auto& child = *std::find_if(children_.begin(), children_.end(), [](const Child& c) { return c.name() == "postgres"; });
+  std::string last;
+  for (int i = 0; i < 3000; ++i) {
+    PGconn* c = PQconnectdb(database_url().c_str());
+    const bool ok = PQstatus(c) == CONNECTION_OK;
+    last = trim(PQerrorMessage(c));
+    PQfinish(c);
+    if (ok) return;
+    if (!child.alive()) server_failed(child, "PostgreSQL ended while starting");
+    if (last.contains("password authentication failed")) break;
+    std::this_thread::sleep_for(20ms);
+  }
+  child.stop(5000ms);
+  fail(Code::unavailable, "postgres_failed", "PostgreSQL does not answer: " + last);
+}
+
+void EmbeddedServers::wait_for_redis() {
+  auto& child = *std::find_if(children_.begin(), children_.end(), [](const Child& c) { return c.name() == "redis"; });
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const auto path = socket_dir_ + "/redis.sock";
+  std::memcpy(address.sun_path, path.c_str(), std::min(path.size(), sizeof address.sun_path - 1));
+  for (int i = 0; i < 1000; ++i) {
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool ok = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    close(fd);
+    if (ok) return;
+    if (!child.alive()) server_failed(child, "Redis ended while starting");
+    std::this_thread::sleep_for(10ms);
+  }
+  server_failed(child, "Redis does not answer");
+}
+
+void EmbeddedServers::watch() {
+  for (auto& child : children_) {
+    if (child.alive()) continue;
+    auto& [next, count] = restarts_[child.name()];
+    const auto at = std::chrono::steady_clock::now();
+    if (at < next) continue;
+    if (at - next > 60s) count = 0;
+    obs::log(obs::Level::warn, "a server has ended; starting it again", {{"server", child.name()}});
+    child.start();
+    // Processes of a killed postmaster hold its memory for a moment: the first tries may fail.
+    next = at + std::min(100ms * (1 << std::min(count++, 6)), 5000ms);
+  }
+}
+
+void EmbeddedServers::stop() {
+  for (auto it = children_.rbegin(); it != children_.rend(); ++it) it->stop(20000ms);
+  children_.clear();
+}
+
+}  // namespace coditect::app

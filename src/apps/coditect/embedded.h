@@ -1,0 +1,78 @@
+#pragma once
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "apps/coditect/state_dir.h"
+
+namespace coditect::app {
+
+/// A private server run as a child: started, watched, stopped. When this program dies, so does the
+/// child. Fork only from the thread that lives longest: the kernel ties the death signal to it.
+class Child {
+ public:
+  Child(std::string name, std::vector<std::string> command, std::string log_file, int stop_signal)
+      : name_(std::move(name)), command_(std::move(command)), log_file_(std::move(log_file)), stop_signal_(stop_signal) {}
+
+  void start();
+  /// Whether it still runs; reaps it when not.
+  bool alive();
+  void stop(std::chrono::milliseconds patience);
+  pid_t pid() const { return pid_; }
+  const std::string& name() const { return name_; }
+  /// The last lines of its log, for an error message.
+  std::string log_tail() const;
+
+ private:
+  std::string name_;
+  std::vector<std::string> command_;
+  std::string log_file_;
+  int stop_signal_;
+  pid_t pid_ = -1;
+};
+
+/// A private PostgreSQL and a private Redis on loopback and Unix sockets, with passwords, data in
+/// the state directory. Runs as the present user, who must not be root.
+class EmbeddedServers {
+ public:
+  explicit EmbeddedServers(const StateDir& state) : state_(state) {}
+
+  /// Makes what is missing and starts both; stops first what a killed program left running.
+  void start(bool postgres, bool redis);
+  /// Starts again what has died; called about every 100 ms.
+  void watch();
+  void stop();
+
+  /// An administrator's connection string.
+  std::string database_url() const;
+  std::string redis_url() const;
+  int postgres_port() const { return postgres_port_; }
+  int redis_port() const { return redis_port_; }
+
+ private:
+  void prepare_secrets();
+  void start_postgres();
+  void start_redis();
+  void wait_for_postgres();
+  void wait_for_redis();
+
+  const StateDir& state_;
+  std::vector<Child> children_;
+  std::map<std::string, std::string> secrets_;
+  std::string socket_dir_, bin_dir_;
+  int postgres_port_ = 0, redis_port_ = 0;
+  std::map<std::string, std::pair<std::chrono::steady_clock::time_point, int>> restarts_;
+};
+
+/// A port that was remembered and is free, or else any free one (loopback).
+int choose_port(int remembered);
+bool port_is_free(const std::string& host, int port);
+
+/// Where the server programs of PostgreSQL are: the version of the data, else the newest from 15 on.
+std::string find_postgres_bin(const std::string& data_version);
+
+}  // namespace coditect::app

@@ -1,0 +1,208 @@
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+
+#include "apps/coditect/commands.h"
+#include "obs/log.h"
+
+extern char** environ;
+
+namespace coditect::app {
+
+int exit_code(Code code) {
+  switch (code) {
+    case Code::invalid_argument: return 2;
+    case Code::not_found: return 4;
+    case Code::conflict:
+    case Code::failed_precondition:
+    case Code::unprocessable: return 5;
+    case Code::unavailable:
+    case Code::rate_limited: return 6;
+    case Code::deadline_exceeded: return 7;
+    case Code::unauthenticated:
+    case Code::permission_denied: return 8;
+    case Code::internal: return 1;
+  }
+  return 1;
+}
+
+namespace {
+
+/// Variables of the command line itself; all other CODITECT_* are settings.
+constexpr std::string_view kOwnVariables[] = {"CODITECT_CONFIG", "CODITECT_OPERATOR_KEY", "CODITECT_STATE"};
+
+struct Program {
+  ProgramSettings settings;
+  config::Table table;
+  std::map<std::string, std::string> flags;
+  std::string config_file;
+
+  Program() { settings.describe(table); }
+
+  void load() {
+    config::Table::Sources sources;
+    sources.flags = flags;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+      const std::string_view text = *entry;
+      const auto name = text.substr(0, text.find('='));
+      if (!name.starts_with("CODITECT_") || std::ranges::find(kOwnVariables, name) != std::end(kOwnVariables)) continue;
+      sources.environment.emplace(name, text.substr(name.size() + 1));
+    }
+    if (!config_file.empty()) {
+      std::ifstream in(config_file);
+      if (!in) fail(Code::invalid_argument, "config_unreadable", "--config " + config_file + " cannot be read");
+      std::ostringstream all;
+      all << in.rdbuf();
+      sources.file_name = config_file;
+      sources.file_text = all.str();
+    }
+    if (auto ok = table.load(sources); !ok) throw Failure(ok.error());
+    if (!obs::set_log_level(settings.log_level))
+      fail(Code::invalid_argument, "setting_invalid", "log.level is debug, info, warn, error or off");
+  }
+
+  /// Every setting is a flag of the command.
+  void add_flags(CLI::App* command) {
+    for (const auto& s : table.all()) {
+      const auto name = s.name;
+      command->add_option_function<std::string>(s.flag(), [this, name](const std::string& value) { flags[name] = value; }, s.help)
+          ->group("Settings")
+          ->type_name(s.type);
+    }
+    command->add_option("--config", config_file, "TOML file of settings")->envname("CODITECT_CONFIG");
+  }
+};
+
+/// An unknown flag gets the nearest known one.
+std::string with_suggestion(const CLI::App& app, const std::string& message, int argc, char** argv) {
+  std::vector<std::string> known;
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  for (const auto* option : at->get_options())
+    for (const auto& name : option->get_lnames()) known.push_back("--" + name);
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
+    if (!word.starts_with("--") || std::ranges::find(known, word) != known.end()) continue;
+    if (const auto near = config::nearest_word(word, known); !near.empty()) return message + "; did you mean " + near + "?";
+  }
+  return message;
+}
+
+int run(int argc, char** argv) {
+  Program program;
+  UpOptions up_options;
+  AdminOptions admin_options;
+  admin_options.url.clear();
+  std::string state, administrator, operator_name = "operator";
+  bool json = false;
+  std::function<int()> command;
+
+  CLI::App app("Coditect: the platform a SaaS company runs on, from the first tenant to the millionth.", "coditect");
+  app.set_version_flag("--version", std::string("coditect ") + CODITECT_VERSION);
+  app.require_subcommand(1);
+  const auto on = [&command](CLI::App* sub, std::function<int()> f) { sub->callback([&command, f = std::move(f)] { command = f; }); };
+  const auto with_state = [](CLI::App* sub, std::string& to) {
+    sub->add_option("--state", to, "state directory; default /var/lib/coditect for root, else $XDG_STATE_HOME/coditect or ~/.local/state/coditect")->envname("CODITECT_STATE");
+  };
+
+  auto* up_command = app.add_subcommand("up", "Run the whole platform on this machine, with a private PostgreSQL and Redis");
+  with_state(up_command, up_options.state);
+  up_command->add_flag("--detach", up_options.detach, "go on in the background once it answers");
+  up_command->add_flag("--no-demo", up_options.no_demo, "make no demo organizations");
+  up_command->add_option_function<std::string>("--database", [&](const std::string& v) { program.flags["database.url"] = v; }, "use this PostgreSQL, as an administrator that may create roles and databases");
+  up_command->add_option_function<std::string>("--redis", [&](const std::string& v) { program.flags["redis.url"] = v; }, "use this Redis");
+  program.add_flags(up_command);
+  on(up_command, [&] { return program.load(), up(program.settings, program.table, up_options); });
+
+  auto* down_command = app.add_subcommand("down", "Stop what 'coditect up' runs");
+  with_state(down_command, state);
+  on(down_command, [&] { return down(state); });
+  auto* status_command = app.add_subcommand("status", "Whether it runs, and where; exit code 0 when it is ready, 3 when not");
+  with_state(status_command, state);
+  status_command->add_flag("--json", json, "for programs");
+  on(status_command, [&] { return status(state, json); });
+
+  auto* serve = app.add_subcommand("serve", "Run one part of the platform, as production does");
+  serve->require_subcommand(1);
+  auto* api = serve->add_subcommand("api", "The HTTP API");
+  program.add_flags(api);
+  on(api, [&] { return program.load(), serve_api(program.settings); });
+
+  auto* migrations = app.add_subcommand("migrate", "Bring the databases' schema up to this program");
+  migrations->require_subcommand(1);
+  const std::tuple<const char*, const char*, MigrateAction> actions[] = {
+      {"status", "What was applied and what is pending", MigrateAction::status},
+      {"plan", "What 'up' would do", MigrateAction::plan},
+      {"up", "Apply what is pending", MigrateAction::up},
+      {"verify", "Compare the databases with the registry of tables", MigrateAction::verify}};
+  for (const auto& [name, help, action] : actions) {
+    auto* sub = migrations->add_subcommand(name, help);
+    program.add_flags(sub);
+    on(sub, [&program, a = action] { return program.load(), migrate(program.settings, a); });
+  }
+  auto* boot = app.add_subcommand("bootstrap", "Make the roles and databases on a PostgreSQL server");
+  boot->add_option("--administrator", administrator, "connection string of one who may create roles and databases; default: database.url");
+  program.add_flags(boot);
+  on(boot, [&] { return program.load(), bootstrap(program.settings, administrator); });
+
+  auto* settings_command = app.add_subcommand("settings", "Every setting, its value and where the value came from");
+  program.add_flags(settings_command);
+  on(settings_command, [&] { return program.load(), show_settings(program.table); });
+  auto* keys = app.add_subcommand("keys", "Sealing keys");
+  keys->require_subcommand(1);
+  on(keys->add_subcommand("new", "Print a new key for sealing.keys"), [] { return new_key(); });
+
+  auto* admin_command = app.add_subcommand("admin", "Work of operators on organizations; each act is logged with its reason");
+  admin_command->require_subcommand(1);
+  const auto admin_sub = [&](const char* name, const char* help, bool tenant) {
+    auto* sub = admin_command->add_subcommand(name, help);
+    sub->add_option("--url", admin_options.url, "address of the API");
+    sub->add_option("--key", admin_options.key, "an operator's key; default: of the state directory")->envname("CODITECT_OPERATOR_KEY");
+    with_state(sub, admin_options.state);
+    if (tenant) sub->add_option("tenant", admin_options.tenant, "the organization's slug")->required();
+    sub->add_option("--reason", admin_options.reason, "why; kept in the operator log");
+    on(sub, [&admin_options, n = std::string(name)] { return admin_options.command = n, admin(admin_options); });
+    return sub;
+  };
+  auto* list = admin_sub("list", "Organizations", false);
+  list->add_option("--member", admin_options.member_email, "of the user with this e-mail address");
+  list->add_option("--tenant-state", admin_options.tenant_state, "active, suspended or deleted");
+  admin_sub("show", "One organization", true);
+  admin_sub("usage", "Rows an organization has", true);
+  admin_sub("suspend", "Suspend an organization", true);
+  admin_sub("resume", "End a suspension", true);
+  admin_sub("undelete", "Bring a deleted organization back", true);
+  admin_sub("log", "What operators did", false);
+  auto* operator_command = admin_command->add_subcommand("new-operator", "Make an operator and print their key once (needs the database settings)");
+  operator_command->add_option("--name", operator_name, "whose key it is");
+  program.add_flags(operator_command);
+  on(operator_command, [&] { return program.load(), new_operator(program.settings, operator_name); });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {  // CLI11's way to say help, version or wrong usage
+    if (e.get_exit_code() == 0) return app.exit(e);
+    std::cerr << "coditect: " << with_suggestion(app, e.what(), argc, argv) << "\nRun with --help for more information.\n";
+    return 2;
+  }
+  return command();
+}
+
+}  // namespace
+}  // namespace coditect::app
+
+int main(int argc, char** argv) {
+  try {
+    return coditect::app::run(argc, argv);
+  } catch (const coditect::Failure& f) {
+    const auto& e = f.error();
+    std::fprintf(stderr, "coditect: %s (%s)\n", e.detail.empty() ? "failed" : e.detail.c_str(), std::string(e.reason).c_str());
+    return coditect::app::exit_code(e.code);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "coditect: unexpected: %s\n", e.what());
+    return 1;
+  }
+}

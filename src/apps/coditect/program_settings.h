@@ -1,0 +1,41 @@
+#pragma once
+#include "auth/services.h"
+#include "config/settings.h"
+#include "http/otlp_exporter.h"
+#include "http/server.h"
+#include "schema/bootstrap.h"
+
+namespace coditect::app {
+
+struct DatabaseSettings {
+  Secret url;  ///< the server; may hold a password
+  schema::DatabaseNames names;
+  Secret app_password, operator_password, maintenance_password, migrator_password;
+  int cell_pool = 8, directory_pool = 4;
+  pg::PoolSettings pool;
+};
+
+/// Every setting of the program, with its default.
+struct ProgramSettings {
+  http::ServerSettings http;
+  DatabaseSettings database;
+  Secret redis_url{"redis://127.0.0.1:6379"};
+  std::chrono::milliseconds redis_timeout{250};
+  auth::Settings auth;
+  http::TraceSettings trace;
+  Secret sealing_keys;
+  std::string sealing_key_file;
+  int loops = 0;
+  int hash_threads = 0;
+  int hash_queue = 64;
+  std::string log_level = "info";
+  std::chrono::milliseconds maintenance_interval{5000};
+
+  void describe(config::Table& table);
+  int loop_count() const;
+  std::string conninfo(const std::string& database, const std::string& role, const Secret& password) const;
+  std::string directory_conninfo(const std::string& role, const Secret& password) const { return conninfo(database.names.directory, role, password); }
+  std::string cell_conninfo(const std::string& role, const Secret& password) const { return conninfo(database.names.cell, role, password); }
+};
+
+}  // namespace coditect::app

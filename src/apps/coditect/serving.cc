@@ -1,0 +1,271 @@
+#include "apps/coditect/serving.h"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "domain/accounts/handlers.h"
+#include "domain/accounts/provisioning.h"
+#include "domain/activity/handlers.h"
+#include "domain/comments/handlers.h"
+#include "domain/operators/handlers.h"
+#include "domain/organization/handlers.h"
+#include "domain/projects/handlers.h"
+#include "domain/tasks/handlers.h"
+#include "http/problem.h"
+#include "obs/log.h"
+#include "schema/migrate.h"
+#include "tenancy/lifecycle.h"
+
+namespace coditect::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr tenancy::GlobalStatement<std::int32_t> kDirectoryAnswers{"health.directory", "SELECT 1"};
+constexpr tenancy::OperatorStatement<std::int32_t> kCellAnswers{"health.cell", "SELECT 1"};
+
+constexpr tenancy::OperatorStatement<pg::NoRow> kDropIdempotency{
+    "maintenance.idempotency", "DELETE FROM idempotency_records WHERE expires_at < now()"};
+constexpr tenancy::GlobalStatement<pg::NoRow> kDropSessions{"maintenance.sessions", "DELETE FROM sessions WHERE expires_at < now()"};
+constexpr tenancy::GlobalStatement<pg::NoRow> kDropRequests{
+    "maintenance.requests",
+    "DELETE FROM request_records WHERE expires_at < now() AND NOT EXISTS (SELECT 1 FROM tenants t WHERE t.id = request_records.tenant_id AND t.state = 'provisioning')"};
+
+auth::Routes& with_all_routes(auth::Routes& routes) {
+  accounts::add_routes(routes);
+  organization::add_routes(routes);
+  projects::add_routes(routes);
+  tasks::add_routes(routes);
+  comments::add_routes(routes);
+  activity::add_routes(routes);
+  operators::add_routes(routes);
+  return routes;
+}
+
+pg::PoolSettings pool(const ProgramSettings& s, std::string conninfo, int size) {
+  auto out = s.database.pool;
+  out.conninfo = std::move(conninfo);
+  out.size = size;
+  return out;
+}
+
+redis::Settings redis_settings(const ProgramSettings& s) {
+  auto parsed = redis::Settings::parse(s.redis_url.reveal());
+  if (!parsed) throw Failure(parsed.error());
+  parsed->timeout = s.redis_timeout;
+  return *parsed;
+}
+
+std::string holder_name() {
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  return std::string(host) + ":" + std::to_string(getpid());
+}
+
+}  // namespace
+
+crypto::Keyring load_keys(const ProgramSettings& settings) {
+  Secret text = settings.sealing_keys;
+  if (text.empty() && !settings.sealing_key_file.empty()) {
+    std::ifstream file(settings.sealing_key_file);
+    if (!file) fail(Code::invalid_argument, "sealing_keys_unreadable", "sealing.key_file '" + settings.sealing_key_file + "' cannot be read");
+    std::ostringstream all;
+    all << file.rdbuf();
+    text = Secret(std::string(trim(all.str())));
+  }
+  if (text.empty()) fail(Code::invalid_argument, "sealing_keys_missing", "set sealing.keys (CODITECT_SEALING_KEYS) or sealing.key_file; 'coditect keys new' makes one");
+  auto ring = crypto::Keyring::parse(text);
+  if (!ring) fail(Code::invalid_argument, "sealing_keys_malformed", "sealing.keys: " + ring.error().detail);
+  return *ring;
+}
+
+/// All that lives on one loop. Members are built in order and torn down in reverse.
+struct Serving::OnLoop {
+  OnLoop(Serving& s, async::Loop& l, const tenancy::DirectoryFeed& feed)
+      : loop(l),
+        directory(l, pool(s.settings_, s.settings_.directory_conninfo("coditect_app", s.settings_.database.app_password), s.settings_.database.directory_pool), s.metrics_, "directory"),
+        cell(l, pool(s.settings_, s.settings_.cell_conninfo("coditect_app", s.settings_.database.app_password), s.settings_.database.cell_pool), s.metrics_, "cell"),
+        directory_operator(l, pool(s.settings_, s.settings_.directory_conninfo("coditect_operator", s.settings_.database.operator_password), 2), s.metrics_, "directory_operator"),
+        cell_operator(l, pool(s.settings_, s.settings_.cell_conninfo("coditect_operator", s.settings_.database.operator_password), 2), s.metrics_, "cell_operator"),
+        redis(l, redis_settings(s.settings_), s.metrics_),
+        tenants(directory, redis, feed, s.metrics_),
+        limiter(redis, s.settings_.loop_count(), s.metrics_),
+        services{l, directory, cell, directory_operator, cell_operator, tenants, limiter, s.keys_, s.hashing_, s.spans_, s.metrics_, s.settings_.auth,
+                 s.settings_.trace.endpoint.empty() ? 0 : s.settings_.trace.sample_per_mille},
+        dispatch(s.routes_, services),
+        server(l, s.settings_.http, [&s, this](http::Request& r) { return s.answer(*this, r); }, s.metrics_) {}
+
+  async::Loop& loop;
+  pg::Pool directory, cell, directory_operator, cell_operator;
+  redis::Client redis;
+  tenancy::Directory tenants;
+  tenancy::Limiter limiter;
+  auth::Services services;
+  auth::Dispatch dispatch;
+  http::Server server;
+};
+
+Serving::Serving(const ProgramSettings& settings)
+    : settings_(settings),
+      keys_(load_keys(settings)),
+      spans_(static_cast<std::size_t>(settings.trace.queue)),
+      hashing_(settings.hash_threads > 0 ? settings.hash_threads : settings.loop_count(), settings.hash_queue),
+      openapi_(auth::openapi_document(with_all_routes(routes_), CODITECT_VERSION)),
+      docs_(auth::docs_page(routes_, CODITECT_VERSION)),
+      loops_(settings.loop_count()) {
+  feed_ = std::make_unique<tenancy::DirectoryFeed>(loops_[0], settings.directory_conninfo("coditect_app", settings.database.app_password));
+  for (std::size_t i = 0; i < loops_.size(); ++i) on_loops_.push_back(std::make_unique<OnLoop>(*this, loops_[i], *feed_));
+  for (auto& on : on_loops_) feed_->add(on->loop, on->tenants);
+  background_ = std::make_unique<async::TaskGroup>(loops_[0].io());
+}
+
+Serving::~Serving() {
+  stop();
+  loops_.stop();
+}
+
+Async<> Serving::start_loop(OnLoop& on) {
+  on.redis.start();
+  on.server.listen();
+  co_return;
+}
+
+void Serving::start() {
+  loops_.start();
+  running_ = true;
+  for (std::size_t i = 0; i < on_loops_.size(); ++i) loops_.run_on(i, start_loop(*on_loops_[i]));
+  port_ = on_loops_[0]->server.port();
+  asio::post(loops_[0].io(), [this] {
+    feed_->start();
+    background_->spawn("maintenance", maintain(*on_loops_[0]));
+    if (!settings_.trace.endpoint.empty()) background_->spawn("traces", http::export_spans(spans_, settings_.trace, metrics_));
+  });
+}
+
+Async<> Serving::stop_loop(OnLoop& on) {
+  co_await on.server.drain();
+  co_await on.redis.stop();
+  co_await on.directory.stop();
+  co_await on.cell.stop();
+  co_await on.directory_operator.stop();
+  co_await on.cell_operator.stop();
+}
+
+void Serving::stop() {
+  if (!std::exchange(running_, false)) return;
+  std::vector<std::future<void>> done;
+  for (auto& on : on_loops_) done.push_back(asio::co_spawn(on->loop.io(), stop_loop(*on), asio::use_future));
+  for (auto& d : done) d.get();
+  loops_.run_on(0, background_->stop());
+  loops_.run_on(0, feed_->stop());
+  loops_.stop();
+}
+
+Async<http::Response> Serving::answer(OnLoop& on, http::Request& request) {
+  const auto path = request.path();
+  if (request.method == "GET" || request.method == "HEAD") {
+    if (path == "/health/live") {
+      request.route = "/health/live";
+      co_return http::Response{.body = R"({"status":"live"})"};
+    }
+    if (path == "/health/ready") {
+      request.route = "/health/ready";
+      co_return co_await ready(on, request);
+    }
+    if (path == "/metrics") {
+      request.route = "/metrics";
+      co_return http::Response{.body = metrics_.text(), .content_type = "text/plain; version=0.0.4"};
+    }
+    if (path == "/openapi.json") {
+      request.route = "/openapi.json";
+      co_return http::Response{.body = openapi_};
+    }
+    if (path == "/docs" || path == "/") {
+      request.route = "/docs";
+      co_return http::Response{.body = docs_, .content_type = "text/html; charset=utf-8",
+                               .headers = {{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"}, {"X-Content-Type-Options", "nosniff"}}};
+    }
+  }
+  co_return co_await on.dispatch.answer(request);
+}
+
+Async<http::Response> Serving::ready(OnLoop& on, const http::Request& request) {
+  std::string missing;
+  const auto deadline = after(2s);
+  try {
+    co_await GlobalDb(on.directory, deadline).maybe_one(kDirectoryAnswers);
+  } catch (const Failure&) {  // the answer says so
+    missing = "directory";
+  }
+  try {
+    co_await OperatorDb(on.cell_operator, deadline).maybe_one(kCellAnswers);
+  } catch (const Failure&) {  // likewise
+    missing += missing.empty() ? "cell" : ", cell";
+  }
+  if (!missing.empty()) {
+    auto response = http::problem(Error{Code::unavailable, "not_ready", {}, {}, 1s}, request.id);
+    co_return response;
+  }
+  co_return http::Response{.body = std::string(R"({"status":"ready","redis":)") + (on.redis.connected() ? "true" : "false") + "}"};
+}
+
+/// Work that one process of the installation does at a time, under a lease.
+Async<> Serving::maintain(OnLoop& on) {
+  const auto& db = settings_.database;
+  pg::Pool directory(on.loop, pool(settings_, settings_.directory_conninfo("coditect_maintenance", db.maintenance_password), 1), metrics_, "directory_maintenance");
+  pg::Pool cell(on.loop, pool(settings_, settings_.cell_conninfo("coditect_maintenance", db.maintenance_password), 1), metrics_, "cell_maintenance");
+  auto& failures = metrics_.counter("coditect_maintenance_failures_total", "Rounds of maintenance that failed");
+  const auto holder = holder_name();
+  for (;;) {
+    try {
+      const auto deadline = after(60s);
+      if (co_await tenancy::take_lease(directory, "maintenance", holder, 30s, deadline)) {
+        tenancy::Lifecycle lifecycle(on.directory_operator, on.cell_operator, on.tenants);
+        co_await lifecycle.settle(deadline);
+        co_await accounts::Provisioning(on.services).sweep(deadline);
+        co_await tenancy::Lifecycle::purge(directory, cell, on.cell_operator, deadline);
+        auto expired = OperatorDb(cell, deadline).begin();
+        expired.defer(kDropIdempotency);
+        co_await expired.commit();
+        auto old = GlobalDb(directory, deadline).begin();
+        old.defer(kDropSessions);
+        old.defer(kDropRequests);
+        co_await old.commit();
+      }
+    } catch (const Failure& f) {  // the round failed: the next one tries again
+      failures.Increment();
+      obs::log(obs::Level::warn, "maintenance failed", {{"error", f.what()}});
+    }
+    co_await async::sleep_for(settings_.maintenance_interval);
+  }
+}
+
+void wait_for_schema(const ProgramSettings& s, const std::function<void(const std::string&)>& report, const std::function<bool()>& stopped) {
+  struct Set {
+    std::string name, conninfo;
+  };
+  const Set sets[] = {{"directory", s.directory_conninfo("coditect_app", s.database.app_password)}, {"cell", s.cell_conninfo("coditect_app", s.database.app_password)}};
+  for (const auto& set : sets) {
+    const auto migrations = schema::migrations_of(set.name, schema::migration_files());
+    bool told = false;
+    while (!stopped()) {
+      std::string why;
+      try {
+        const auto state = schema::readiness(set.conninfo, migrations, CODITECT_VERSION);
+        if (state == schema::Readiness::ready) break;
+        if (state == schema::Readiness::too_new)
+          fail(Code::failed_precondition, "program_too_old", "the " + set.name + " database needs a newer program than " CODITECT_VERSION);
+        why = "the schema of the " + set.name + " database is behind: run 'coditect migrate up'";
+      } catch (const Failure& f) {  // away for now: wait for it as for the schema
+        if (f.error().code != Code::unavailable) throw;
+        why = f.what();
+      }
+      if (!std::exchange(told, true)) report("waiting: " + why);
+      std::this_thread::sleep_for(500ms);
+    }
+  }
+}
+
+}  // namespace coditect::app

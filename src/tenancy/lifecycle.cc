@@ -1,0 +1,116 @@
+#include "tenancy/lifecycle.h"
+
+#include "obs/log.h"
+
+namespace coditect::tenancy {
+namespace {
+
+constexpr GlobalStatement<TenantRecord, std::int64_t, std::vector<std::string>, TenantState, std::string, std::optional<Timestamp>, std::optional<Timestamp>> kChange{
+    "lifecycle.change",
+    "UPDATE tenants SET state = $3, epoch = epoch + 1, version = version + 1, state_reason = $4, updated_at = now(), deleted_at = $5, purge_after = $6 "
+    "WHERE id = $1 AND state = ANY ($2) RETURNING id, public_id, slug, cell, state, epoch"};
+constexpr GlobalStatement<pg::NoRow, std::string, std::string> kNotify{"lifecycle.notify", "SELECT pg_notify($1, $2)"};
+constexpr GlobalStatement<pg::NoRow, std::int64_t, std::int64_t> kSettled{
+    "lifecycle.settled", "UPDATE tenants SET cell_epoch = greatest(cell_epoch, $2) WHERE id = $1"};
+constexpr GlobalStatement<TenantRecord> kUnsettled{
+    "lifecycle.unsettled",
+    "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE cell_epoch <> epoch AND state IN ('active', 'suspended', 'deleted') "
+    "ORDER BY updated_at LIMIT 100"};
+constexpr OperatorStatement<pg::NoRow, std::int64_t, TenantState, std::int64_t> kFence{
+    "lifecycle.fence", "UPDATE tenant_state AS s SET state = $2, epoch = $3 WHERE s.tenant_id = $1 AND s.epoch < $3"};
+
+constexpr GlobalStatement<TenantRecord> kPurgeable{
+    "lifecycle.purgeable", "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE state = 'deleted' AND purge_after < now() ORDER BY purge_after LIMIT 20"};
+constexpr GlobalStatement<pg::NoRow, std::int64_t> kPurged{
+    "lifecycle.purged",
+    "UPDATE tenants SET state = 'purged', epoch = epoch + 1, cell_epoch = epoch + 1, name = '', state_reason = '', updated_at = now() WHERE id = $1 AND state = 'deleted'"};
+constexpr GlobalStatement<pg::NoRow, std::int64_t> kForgetUsers{"lifecycle.forget_users", "DELETE FROM user_tenants WHERE tenant_id = $1"};
+constexpr OperatorStatement<pg::NoRow, std::int64_t> kPurging{
+    "lifecycle.purging", "UPDATE tenant_state AS s SET state = 'purging' WHERE s.tenant_id = $1 AND s.state = 'deleted'"};
+
+// Children before parents. A test compares the list with the registry.
+constexpr OperatorStatement<pg::NoRow, std::int64_t> kPurgeRows[] = {
+    {"purge.comments", "DELETE FROM comments WHERE tenant_id = $1"},
+    {"purge.task_terms", "DELETE FROM task_terms WHERE tenant_id = $1"},
+    {"purge.task_labels", "DELETE FROM task_labels WHERE tenant_id = $1"},
+    {"purge.tasks", "DELETE FROM tasks WHERE tenant_id = $1"},
+    {"purge.projects", "DELETE FROM projects WHERE tenant_id = $1"},
+    {"purge.activity", "DELETE FROM activity WHERE tenant_id = $1"},
+    {"purge.api_keys", "DELETE FROM api_keys WHERE tenant_id = $1"},
+    {"purge.members", "DELETE FROM members WHERE tenant_id = $1"},
+    {"purge.tenant_state", "DELETE FROM tenant_state WHERE tenant_id = $1"},
+};
+
+constexpr GlobalStatement<std::string, std::string, std::string, Timestamp> kTakeLease{
+    "lease.take",
+    "INSERT INTO leases AS l (name, holder, expires_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, "
+    "expires_at = excluded.expires_at WHERE l.holder = excluded.holder OR l.expires_at < now() RETURNING holder"};
+
+std::string name_of(TenantState s) { return boost::describe::enum_to_string(s, ""); }
+
+}  // namespace
+
+Async<std::optional<TenantRecord>> Lifecycle::change(std::int64_t tenant, std::vector<TenantState> from, TenantState to, std::string reason, Deadline deadline) {
+  std::vector<std::string> names;
+  for (const auto s : from) names.push_back(name_of(s));
+  std::optional<Timestamp> deleted, purge;
+  if (to == TenantState::deleted) {
+    deleted = now();
+    purge = now() + kPurgeGrace;
+  }
+  auto tx = GlobalDb(directory_, deadline).begin();
+  auto record = co_await tx.maybe_one(kChange, tenant, names, to, reason, deleted, purge);
+  if (!record) co_return std::nullopt;
+  tx.defer(kNotify, std::string(kTenantChannel), change_payload(*record));
+  co_await tx.commit();
+  co_await apply(*record, deadline);
+  co_return record;
+}
+
+Async<> Lifecycle::apply(const TenantRecord& record, Deadline deadline) {
+  auto cell = OperatorDb(cell_, deadline).begin();
+  cell.defer(kFence, record.id, record.state, record.epoch);
+  co_await cell.commit();
+  auto directory = GlobalDb(directory_, deadline).begin();
+  directory.defer(kSettled, record.id, record.epoch);
+  co_await directory.commit();
+  co_await cache_.announce(record);
+}
+
+Async<int> Lifecycle::settle(Deadline deadline) {
+  const auto left = co_await GlobalDb(directory_, deadline).all(kUnsettled);
+  for (const auto& record : left) {
+    co_await apply(record, deadline);
+    obs::log(obs::Level::info, "finished a change of state", {{"tenant", record.slug}, {"state", name_of(record.state)}});
+  }
+  co_return static_cast<int>(left.size());
+}
+
+Async<int> Lifecycle::purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator, Deadline deadline) {
+  const auto due = co_await GlobalDb(directory, deadline).all(kPurgeable);
+  for (const auto& record : due) {
+    // From here on the tenant cannot be brought back, also not by a delayed undelete.
+    auto fence = OperatorDb(cell_operator, deadline).begin();
+    fence.defer(kPurging, record.id);
+    co_await fence.commit();
+    auto tx = OperatorDb(cell, deadline).begin();
+    tx.set_purged_tenant(record.id);
+    for (const auto& st : kPurgeRows) tx.defer(st, record.id);
+    co_await tx.commit();
+    auto done = GlobalDb(directory, deadline).begin();
+    done.defer(kForgetUsers, record.id);
+    done.defer(kPurged, record.id);
+    co_await done.commit();
+    obs::log(obs::Level::info, "purged a tenant after its grace", {{"tenant", record.slug}});
+  }
+  co_return static_cast<int>(due.size());
+}
+
+Async<bool> take_lease(pg::Pool& directory, std::string name, std::string holder, std::chrono::seconds lasting, Deadline deadline) {
+  auto tx = GlobalDb(directory, deadline).begin();
+  const auto got = co_await tx.maybe_one(kTakeLease, name, holder, now() + lasting);
+  co_await tx.commit();
+  co_return got.has_value();
+}
+
+}  // namespace coditect::tenancy
