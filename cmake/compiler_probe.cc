@@ -9,7 +9,9 @@ struct Task {
   struct promise_type {
     std::string value;
     std::coroutine_handle<> waiter;
-    Task get_return_object() { return Task{std::coroutine_handle<promise_type>::from_promise(*this)}; }
+    Task get_return_object() {
+      return Task{std::coroutine_handle<promise_type>::from_promise(*this)};
+    }
     std::suspend_always initial_suspend() noexcept { return {}; }
     auto final_suspend() noexcept {
       struct Awaiter {
@@ -50,7 +52,8 @@ struct Options {
 };
 Task call(Options o) { co_return o.a + o.b; }
 Task probe() {
-  co_return co_await call({.a = "a string that is long enough to live on the heap", .b = "and one more"});
+  co_return co_await call(
+      {.a = "a string that is long enough to live on the heap", .b = "and one more"});
 }
 #endif
 

@@ -15,8 +15,9 @@ Async<bool> wait_ready(asio::posix::stream_descriptor& descriptor, Ready what) {
   using Descriptor = asio::posix::stream_descriptor;
   if (what != Ready::either) {
     boost::system::error_code ec;
-    co_await descriptor.async_wait(what == Ready::read ? Descriptor::wait_read : Descriptor::wait_write,
-                                   asio::redirect_error(asio::use_awaitable, ec));
+    co_await descriptor.async_wait(
+        what == Ready::read ? Descriptor::wait_read : Descriptor::wait_write,
+        asio::redirect_error(asio::use_awaitable, ec));
     co_return !ec;
   }
   using namespace asio::experimental::awaitable_operators;
@@ -35,7 +36,8 @@ std::chrono::milliseconds Backoff::next() {
   for (int i = 0; i < step_ && wait < most_; ++i) wait *= 2;
   ++step_;
   wait = std::min(wait, most_);
-  return wait / 2 + std::chrono::milliseconds(random() % static_cast<unsigned>(wait.count() / 2 + 1));
+  return wait / 2 +
+         std::chrono::milliseconds(random() % static_cast<unsigned>(wait.count() / 2 + 1));
 }
 
 }  // namespace coditect::async

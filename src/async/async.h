@@ -23,7 +23,8 @@ Async<bool> wait_ready(asio::posix::stream_descriptor& descriptor, Ready what);
 /// Doubling waits with jitter: first, 2*first, ... up to most, each times 0.5 to 1.
 class Backoff {
  public:
-  Backoff(std::chrono::milliseconds first, std::chrono::milliseconds most) : first_(first), most_(most) {}
+  Backoff(std::chrono::milliseconds first, std::chrono::milliseconds most)
+      : first_(first), most_(most) {}
   std::chrono::milliseconds next();
   void reset() { step_ = 0; }
 

@@ -10,7 +10,8 @@ namespace coditect::async {
 /// one fails at once with `unavailable`, so a flood of logins cannot starve the service.
 class BlockingPool {
  public:
-  BlockingPool(int threads, int queue) : most_(threads + queue), pool_(static_cast<std::size_t>(threads)) {}
+  BlockingPool(int threads, int queue)
+      : most_(threads + queue), pool_(static_cast<std::size_t>(threads)) {}
   ~BlockingPool() { pool_.join(); }
 
   bool enter() {
@@ -32,7 +33,11 @@ class BlockingPool {
 template <class F, class R = std::invoke_result_t<F>>
 Async<R> blocking(BlockingPool& pool, F f) {
   if (!pool.enter())
-    throw Failure({Code::unavailable, "too_busy", "the pool for blocking work is full", {}, std::chrono::seconds(1)});
+    throw Failure({Code::unavailable,
+                   "too_busy",
+                   "the pool for blocking work is full",
+                   {},
+                   std::chrono::seconds(1)});
   const auto loop = co_await asio::this_coro::executor;
   std::optional<R> result;
   std::exception_ptr thrown;

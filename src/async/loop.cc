@@ -9,8 +9,7 @@ Loops::Loops(int count) {
 Loops::~Loops() { stop(); }
 
 void Loops::start() {
-  for (auto& loop : loops_)
-    threads_.emplace_back([io = &loop->io()] { io->run(); });
+  for (auto& loop : loops_) threads_.emplace_back([io = &loop->io()] { io->run(); });
 }
 
 void Loops::stop() {

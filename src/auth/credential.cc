@@ -16,14 +16,17 @@ Secret compose(std::string text, const Secret& secret) {
 }
 
 /// The ids and the secret of a composed text; false when its shape or checksum is wrong.
-bool take_apart(std::string_view text, std::string_view start, std::initializer_list<Uuid*> ids, Secret& secret) {
-  const std::size_t size = start.size() + ids.size() * (kIdDigits + 1) + 1 + kSecretDigits + kChecksumDigits;
+bool take_apart(std::string_view text, std::string_view start, std::initializer_list<Uuid*> ids,
+                Secret& secret) {
+  const std::size_t size =
+      start.size() + ids.size() * (kIdDigits + 1) + 1 + kSecretDigits + kChecksumDigits;
   if (text.size() != size || !text.starts_with(start)) return false;
   const auto body = text.substr(0, size - kChecksumDigits);
   if (to_base62(crc32(body), kChecksumDigits) != text.substr(body.size())) return false;
   std::size_t at = start.size();
   for (Uuid* id : ids) {
-    const auto parsed = text[at] == '_' ? parse_base32(text.substr(at + 1, kIdDigits)) : std::nullopt;
+    const auto parsed =
+        text[at] == '_' ? parse_base32(text.substr(at + 1, kIdDigits)) : std::nullopt;
     if (!parsed) return false;
     *id = *parsed;
     at += kIdDigits + 1;
@@ -37,8 +40,12 @@ Secret make_secret() { return Secret(crypto::random_base62(kSecretDigits)); }
 
 }  // namespace
 
-ApiKeyToken ApiKeyToken::make(TenantPublicId tenant, ApiKeyId key) { return {tenant, key, make_secret()}; }
-std::string ApiKeyToken::prefix() const { return "ck_" + to_base32(tenant.uuid()) + "_" + to_base32(key.uuid()); }
+ApiKeyToken ApiKeyToken::make(TenantPublicId tenant, ApiKeyId key) {
+  return {tenant, key, make_secret()};
+}
+std::string ApiKeyToken::prefix() const {
+  return "ck_" + to_base32(tenant.uuid()) + "_" + to_base32(key.uuid());
+}
 Secret ApiKeyToken::text() const { return compose(prefix(), secret); }
 std::optional<ApiKeyToken> ApiKeyToken::parse(std::string_view text) {
   Uuid tenant, key;
@@ -47,7 +54,9 @@ std::optional<ApiKeyToken> ApiKeyToken::parse(std::string_view text) {
   return ApiKeyToken{TenantPublicId(tenant), ApiKeyId(key), std::move(secret)};
 }
 
-InvitationToken InvitationToken::make(TenantPublicId tenant, MemberId member) { return {tenant, member, make_secret()}; }
+InvitationToken InvitationToken::make(TenantPublicId tenant, MemberId member) {
+  return {tenant, member, make_secret()};
+}
 Secret InvitationToken::text() const {
   return compose("ci_" + to_base32(tenant.uuid()) + "_" + to_base32(member.uuid()), secret);
 }
@@ -79,12 +88,16 @@ bool is_csrf_token(const crypto::Keyring& keys, const SessionId& session, std::s
   const auto dot = text.find('.');
   if (dot == text.npos) return false;
   const auto bytes = from_base64url(text.substr(dot + 1));
-  return bytes && keys.verify(kCsrfPurpose, session.str(), {std::string(text.substr(0, dot)), *bytes});
+  return bytes &&
+         keys.verify(kCsrfPurpose, session.str(), {std::string(text.substr(0, dot)), *bytes});
 }
 
-crypto::Keyring::Mac secret_mac(const crypto::Keyring& keys, const Secret& secret) { return keys.mac(kSecretPurpose, secret.reveal()); }
+crypto::Keyring::Mac secret_mac(const crypto::Keyring& keys, const Secret& secret) {
+  return keys.mac(kSecretPurpose, secret.reveal());
+}
 
-bool is_secret(const crypto::Keyring& keys, const Secret& secret, const std::string& key_id, const std::string& hash) {
+bool is_secret(const crypto::Keyring& keys, const Secret& secret, const std::string& key_id,
+               const std::string& hash) {
   return keys.verify(kSecretPurpose, secret.reveal(), {key_id, hash});
 }
 

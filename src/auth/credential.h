@@ -76,6 +76,7 @@ bool is_csrf_token(const crypto::Keyring& keys, const SessionId& session, std::s
 
 /// Keyed hash of a random secret as it is stored.
 crypto::Keyring::Mac secret_mac(const crypto::Keyring& keys, const Secret& secret);
-bool is_secret(const crypto::Keyring& keys, const Secret& secret, const std::string& key_id, const std::string& hash);
+bool is_secret(const crypto::Keyring& keys, const Secret& secret, const std::string& key_id,
+               const std::string& hash);
 
 }  // namespace coditect::auth

@@ -20,11 +20,16 @@ void check_query(const Routes::Route& r, const http::Request& request) {
       known += (known.empty() ? "" : ", ") + q.name;
       found = found || q.name == name;
     }
-    if (!found) errors.push_back({name, "unknown_parameter", known.empty() ? "this operation takes no parameters" : "known are " + known});
+    if (!found)
+      errors.push_back(
+          {name, "unknown_parameter",
+           known.empty() ? "this operation takes no parameters" : "known are " + known});
     for (std::size_t k = 0; k < i; ++k)
       if (request.query[k].first == name) errors.push_back({name, "duplicate", "is given twice"});
   }
-  if (!errors.empty()) throw Failure({Code::invalid_argument, "invalid_parameter", "a query parameter is wrong", std::move(errors)});
+  if (!errors.empty())
+    throw Failure({Code::invalid_argument, "invalid_parameter", "a query parameter is wrong",
+                   std::move(errors)});
 }
 
 bool etag_matches(const http::Request& request, const http::Response& response) {
@@ -53,24 +58,35 @@ Async<http::Response> Dispatch::answer(http::Request& request) {
     const int status = http::status_of(f.error().code);
     if (status >= 500)
       obs::log(status == 500 ? obs::Level::error : obs::Level::warn, "request failed",
-               {{"request_id", request.id}, {"trace_id", request.trace.trace_id_hex()}, {"route", request.route},
-                {"reason", f.error().reason}, {"error", f.what()}});
+               {{"request_id", request.id},
+                {"trace_id", request.trace.trace_id_hex()},
+                {"route", request.route},
+                {"reason", f.error().reason},
+                {"error", f.what()}});
     response = http::problem(f.error(), request.id);
   } catch (const std::exception& e) {  // a bug: answer, log, go on
-    obs::log(obs::Level::error, "request failed unexpectedly", {{"request_id", request.id}, {"route", request.route}, {"error", e.what()}});
+    obs::log(obs::Level::error, "request failed unexpectedly",
+             {{"request_id", request.id}, {"route", request.route}, {"error", e.what()}});
     response = http::problem(Error{Code::internal, "internal"}, request.id);
   }
   finish(request, response, start);
   co_return response;
 }
 
-void Dispatch::finish(const http::Request& request, const http::Response& response, Timestamp start) {
+void Dispatch::finish(const http::Request& request, const http::Response& response,
+                      Timestamp start) {
   if (!request.trace.sampled) return;
-  obs::Span span{.name = request.method + " " + request.route, .context = request.trace, .start = start, .end = now(), .failed = response.status >= 500};
+  obs::Span span{.name = request.method + " " + request.route,
+                 .context = request.trace,
+                 .start = start,
+                 .end = now(),
+                 .failed = response.status >= 500};
   if (const auto* parent = request.header("traceparent"))
     if (const auto context = obs::TraceContext::parse(*parent)) span.parent = context->span_id;
-  span.attributes = {{"http.request.method", request.method}, {"http.route", request.route},
-                     {"http.response.status_code", std::to_string(response.status)}, {"coditect.tenant", request.tenant},
+  span.attributes = {{"http.request.method", request.method},
+                     {"http.route", request.route},
+                     {"http.response.status_code", std::to_string(response.status)},
+                     {"coditect.tenant", request.tenant},
                      {"coditect.request_id", request.id}};
   services_.spans.push(std::move(span));
 }
@@ -79,8 +95,10 @@ Async<http::Response> Dispatch::route(http::Request& request) {
   auto match = routes_.find(request);
   if (match.route == nullptr) {
     if (match.allowed.empty()) fail(Code::not_found, "route_not_found", "there is no such path");
-    if (request.method == "OPTIONS") co_return http::Response{.status = 204, .headers = {{"Allow", match.allowed}}};
-    auto response = http::problem(405, "method_not_allowed", "allowed are " + match.allowed, request.id);
+    if (request.method == "OPTIONS")
+      co_return http::Response{.status = 204, .headers = {{"Allow", match.allowed}}};
+    auto response =
+        http::problem(405, "method_not_allowed", "allowed are " + match.allowed, request.id);
     response.headers.push_back({"Allow", match.allowed});
     co_return response;
   }
@@ -99,7 +117,8 @@ Async<http::Response> Dispatch::route(http::Request& request) {
     const auto* reason = request.header("x-reason");
     OperatorContext ctx{std::move(context), by, reason != nullptr ? *reason : ""};
     if (request.method != "GET" && request.method != "HEAD" && ctx.reason.size() < 3)
-      fail(Code::invalid_argument, "reason_missing", "say why in the header X-Reason (at least 3 characters)");
+      fail(Code::invalid_argument, "reason_missing",
+           "say why in the header X-Reason (at least 3 characters)");
     co_return co_await r.operators(ctx);
   }
   check_query(r, request);
@@ -114,7 +133,8 @@ Async<http::Response> Dispatch::tenant_route(const Routes::Route& r, Context con
   request.tenant = access.record.slug;
   if (!access.principal.permissions.has(*r.permission))
     fail(Code::permission_denied, "permission_denied",
-         std::string("the credential lacks the permission ") + boost::describe::enum_to_string(*r.permission, ""));
+         std::string("the credential lacks the permission ") +
+             boost::describe::enum_to_string(*r.permission, ""));
   check_query(r, request);
   TenantContext ctx{std::move(context), access};
   const TenantDb db(services_.cell, access.tenant, request.deadline);

@@ -7,7 +7,8 @@ namespace coditect::auth {
 /// failures become problems. One per loop; the routes are shared.
 class Dispatch {
  public:
-  Dispatch(const Routes& routes, Services& services) : routes_(routes), services_(services), gate_(services) {}
+  Dispatch(const Routes& routes, Services& services)
+      : routes_(routes), services_(services), gate_(services) {}
 
   Async<http::Response> answer(http::Request& request);
 

@@ -45,7 +45,8 @@ class Gate {
 
   /// Who may act for the tenant of the path. Another tenant's path and one that does not exist fail
   /// alike, with `tenant_not_found`. `while_inactive`: also when it is suspended or deleted.
-  Async<TenantAccess> tenant(const http::Request& request, const std::string& slug, bool while_inactive);
+  Async<TenantAccess> tenant(const http::Request& request, const std::string& slug,
+                             bool while_inactive);
   /// The signed-in user. Changing methods need the CSRF token.
   Async<UserAccess> user(const http::Request& request);
   Async<OperatorAccess> operators(const http::Request& request);
@@ -67,7 +68,8 @@ class Gate {
     Role role;
   };
 
-  Async<TenantAccess> by_api_key(const http::Request& request, std::string_view bearer, const std::string& slug);
+  Async<TenantAccess> by_api_key(const http::Request& request, std::string_view bearer,
+                                 const std::string& slug);
   Async<TenantAccess> by_session(const http::Request& request, const std::string& slug);
   void check_browser(const http::Request& request, const SessionId& session) const;
 

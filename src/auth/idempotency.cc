@@ -13,15 +13,23 @@ constexpr auto kKept = 24h;
 constexpr std::string_view kPurpose = "idempotency", kBodyPurpose = "idempotency_body";
 
 constexpr TenantStatement<pg::NoRow, pg::Bytes> kDropExpired{
-    "idempotency.drop_expired", "DELETE FROM idempotency_records r WHERE r.tenant_id = $1 AND r.id = $2 AND r.expires_at < now()"};
+    "idempotency.drop_expired",
+    "DELETE FROM idempotency_records r WHERE r.tenant_id = $1 AND r.id = $2 AND r.expires_at < "
+    "now()"};
 constexpr TenantStatement<pg::NoRow, pg::Bytes, std::string, pg::Bytes, Timestamp> kClaim{
-    "idempotency.claim", "INSERT INTO idempotency_records (tenant_id, id, body_key, body_mac, expires_at) VALUES ($1, $2, $3, $4, $5)"};
+    "idempotency.claim",
+    "INSERT INTO idempotency_records (tenant_id, id, body_key, body_mac, expires_at) VALUES ($1, "
+    "$2, $3, $4, $5)"};
 constexpr TenantStatement<pg::NoRow, pg::Bytes, std::int32_t, pg::Bytes> kComplete{
-    "idempotency.complete", "UPDATE idempotency_records AS r SET status = $3, answer = $4 WHERE r.tenant_id = $1 AND r.id = $2"};
-constexpr TenantStatement<pg::NoRow, pg::Bytes, std::string, pg::Bytes, Timestamp, std::int32_t, pg::Bytes> kStore{
-    "idempotency.store",
-    "INSERT INTO idempotency_records (tenant_id, id, body_key, body_mac, expires_at, status, answer) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant_id, id) DO NOTHING"};
+    "idempotency.complete",
+    "UPDATE idempotency_records AS r SET status = $3, answer = $4 WHERE r.tenant_id = $1 AND r.id "
+    "= $2"};
+constexpr TenantStatement<pg::NoRow, pg::Bytes, std::string, pg::Bytes, Timestamp, std::int32_t,
+                          pg::Bytes>
+    kStore{"idempotency.store",
+           "INSERT INTO idempotency_records (tenant_id, id, body_key, body_mac, expires_at, "
+           "status, answer) "
+           "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant_id, id) DO NOTHING"};
 
 struct Record {
   std::string body_key;
@@ -30,7 +38,9 @@ struct Record {
 };
 BOOST_DESCRIBE_STRUCT(Record, (), (body_key, body_mac, answer))
 constexpr TenantStatement<Record, pg::Bytes> kFind{
-    "idempotency.find", "SELECT r.body_key, r.body_mac, r.answer FROM idempotency_records r WHERE r.tenant_id = $1 AND r.id = $2"};
+    "idempotency.find",
+    "SELECT r.body_key, r.body_mac, r.answer FROM idempotency_records r WHERE r.tenant_id = $1 AND "
+    "r.id = $2"};
 
 /// The key's scope and what the record keeps of the body.
 struct Claim {
@@ -40,27 +50,36 @@ struct Claim {
 
 Claim claim_of(const TenantContext& ctx, const std::string& key) {
   const auto& p = ctx.principal();
-  const auto scope = fmt::format("{} {}\n{} {}\n{}", p.type_name(), to_string(p.id), ctx.request.method, ctx.request.path(), key);
+  const auto scope = fmt::format("{} {}\n{} {}\n{}", p.type_name(), to_string(p.id),
+                                 ctx.request.method, ctx.request.path(), key);
   return {crypto::sha256(scope), ctx.services.keys.mac(kBodyPurpose, ctx.request.body)};
 }
 
 Async<http::Response> replay(const TenantContext& ctx, const TenantDb& db, const Claim& claim) {
   const auto record = co_await db.maybe_one(kFind, pg::Bytes{claim.id});
-  if (!record || !record->answer) fail(Code::conflict, "idempotency_key_in_flight", "the first request with this key is not finished; try again");
-  if (!ctx.services.keys.verify(kBodyPurpose, ctx.request.body, {record->body_key, record->body_mac.value}))
-    fail(Code::unprocessable, "idempotency_key_reused", "this Idempotency-Key was used with another body");
+  if (!record || !record->answer)
+    fail(Code::conflict, "idempotency_key_in_flight",
+         "the first request with this key is not finished; try again");
+  if (!ctx.services.keys.verify(kBodyPurpose, ctx.request.body,
+                                {record->body_key, record->body_mac.value}))
+    fail(Code::unprocessable, "idempotency_key_reused",
+         "this Idempotency-Key was used with another body");
   const auto text = ctx.services.keys.open(kPurpose, record->answer->value, claim.id);
-  if (!text) fail(Code::conflict, "idempotency_record_unreadable", "the answer was sealed with a key that is gone");
+  if (!text)
+    fail(Code::conflict, "idempotency_record_unreadable",
+         "the answer was sealed with a key that is gone");
   auto response = unpack(*text);
   response.headers.push_back({"Idempotent-Replayed", "true"});
   co_return response;
 }
 
 /// A refusal by the handler is an answer too: the same request gets it again.
-Async<> store_refusal(const TenantContext& ctx, const TenantDb& db, const Claim& claim, const http::Response& response) {
+Async<> store_refusal(const TenantContext& ctx, const TenantDb& db, const Claim& claim,
+                      const http::Response& response) {
   auto tx = db.begin();
   tx.defer(kDropExpired, pg::Bytes{claim.id});
-  tx.defer(kStore, pg::Bytes{claim.id}, claim.body.key_id, pg::Bytes{claim.body.bytes}, now() + kKept, response.status,
+  tx.defer(kStore, pg::Bytes{claim.id}, claim.body.key_id, pg::Bytes{claim.body.bytes},
+           now() + kKept, response.status,
            pg::Bytes{ctx.services.keys.seal(kPurpose, pack(response), claim.id)});
   co_await tx.commit();
 }
@@ -71,24 +90,29 @@ struct Attempt {
 };
 
 /// One try: claim, work, keep the answer, commit.
-Async<Attempt> attempt(const Routes::Route& route, const TenantContext& ctx, const TenantDb& db, const std::optional<Claim>& claim) {
+Async<Attempt> attempt(const Routes::Route& route, const TenantContext& ctx, const TenantDb& db,
+                       const std::optional<Claim>& claim) {
   auto tx = db.begin();
   if (claim) {
     tx.defer(kDropExpired, pg::Bytes{claim->id});
     tx.set_lock_timeout(50ms);
-    tx.defer(kClaim, pg::Bytes{claim->id}, claim->body.key_id, pg::Bytes{claim->body.bytes}, now() + kKept);
+    tx.defer(kClaim, pg::Bytes{claim->id}, claim->body.key_id, pg::Bytes{claim->body.bytes},
+             now() + kKept);
     tx.set_lock_timeout(0ms);
     if (auto error = co_await tx.try_flush()) {
       co_await tx.rollback();
       if (error->state == "23505") co_return Attempt{{}, true};
-      if (error->state == "55P03") fail(Code::conflict, "idempotency_key_in_flight", "the first request with this key is not finished; try again");
+      if (error->state == "55P03")
+        fail(Code::conflict, "idempotency_key_in_flight",
+             "the first request with this key is not finished; try again");
       throw pg::SqlFailure(std::move(*error));
     }
   }
   TenantWrite write{ctx, tx};
   auto response = co_await route.write(write);
   if (claim)
-    tx.defer(kComplete, pg::Bytes{claim->id}, response.status, pg::Bytes{ctx.services.keys.seal(kPurpose, pack(response), claim->id)});
+    tx.defer(kComplete, pg::Bytes{claim->id}, response.status,
+             pg::Bytes{ctx.services.keys.seal(kPurpose, pack(response), claim->id)});
   co_await tx.commit();
   co_return Attempt{std::move(response), false};
 }
@@ -100,11 +124,14 @@ std::optional<std::string> idempotency_key(const http::Request& request) {
   if (header == nullptr || request.method != "POST") return std::nullopt;
   bool printable = !header->empty() && header->size() <= 255;
   for (const char c : *header) printable = printable && c > 0x20 && c < 0x7f;
-  if (!printable) fail(Code::invalid_argument, "invalid_idempotency_key", "Idempotency-Key has 1 to 255 printable characters without spaces");
+  if (!printable)
+    fail(Code::invalid_argument, "invalid_idempotency_key",
+         "Idempotency-Key has 1 to 255 printable characters without spaces");
   return *header;
 }
 
-Async<http::Response> run_write(const Routes::Route& route, TenantContext& ctx, const TenantDb& db) {
+Async<http::Response> run_write(const Routes::Route& route, TenantContext& ctx,
+                                const TenantDb& db) {
   std::optional<Claim> claim;
   if (const auto key = idempotency_key(ctx.request)) claim = claim_of(ctx, *key);
   for (int tries = 1;; ++tries) {
@@ -122,8 +149,8 @@ Async<http::Response> run_write(const Routes::Route& route, TenantContext& ctx, 
       continue;
     }
     const int status = http::status_of(refused->code);
-    const bool answer = status >= 400 && status < 500 && status != 401 && status != 403 && status != 429 &&
-                        !refused->reason.starts_with("idempotency_");
+    const bool answer = status >= 400 && status < 500 && status != 401 && status != 403 &&
+                        status != 429 && !refused->reason.starts_with("idempotency_");
     if (claim && answer) {
       const auto response = http::problem(*refused, ctx.request.id);
       co_await store_refusal(ctx, db, *claim, response);
@@ -136,8 +163,10 @@ Async<http::Response> run_write(const Routes::Route& route, TenantContext& ctx, 
 std::string pack(const http::Response& response) {
   boost::json::array headers;
   for (const auto& h : response.headers) headers.push_back({h.name, h.value});
-  return boost::json::serialize(boost::json::object{
-      {"status", response.status}, {"type", response.content_type}, {"headers", std::move(headers)}, {"body", response.body}});
+  return boost::json::serialize(boost::json::object{{"status", response.status},
+                                                    {"type", response.content_type},
+                                                    {"headers", std::move(headers)},
+                                                    {"body", response.body}});
 }
 
 http::Response unpack(std::string_view text) {
@@ -146,7 +175,8 @@ http::Response unpack(std::string_view text) {
   r.status = static_cast<int>(value.at("status").as_int64());
   r.content_type = value.at("type").as_string();
   r.body = value.at("body").as_string();
-  for (const auto& h : value.at("headers").as_array()) r.headers.push_back({std::string(h.at(0).as_string()), std::string(h.at(1).as_string())});
+  for (const auto& h : value.at("headers").as_array())
+    r.headers.push_back({std::string(h.at(0).as_string()), std::string(h.at(1).as_string())});
   return r;
 }
 

@@ -9,7 +9,8 @@ namespace coditect::auth {
 /// holds a record of the answer, so it happens once however often it is sent: repeated it is
 /// replayed exactly, in flight it is a 409, with another body a 422. Kept for 24 hours per tenant,
 /// principal, method and path; sealed, for answers may hold secrets.
-Async<http::Response> run_write(const Routes::Route& route, TenantContext& context, const TenantDb& db);
+Async<http::Response> run_write(const Routes::Route& route, TenantContext& context,
+                                const TenantDb& db);
 
 /// The header's value, checked; nullopt when absent or the method is not POST.
 std::optional<std::string> idempotency_key(const http::Request& request);

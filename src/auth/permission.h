@@ -21,8 +21,9 @@ enum class Permission {
   data_write,
   activity_read,
 };
-BOOST_DESCRIBE_ENUM(Permission, tenant_read, tenant_update, tenant_delete, members_read, members_manage, api_keys_read,
-                    api_keys_manage, data_read, data_write, activity_read)
+BOOST_DESCRIBE_ENUM(Permission, tenant_read, tenant_update, tenant_delete, members_read,
+                    members_manage, api_keys_read, api_keys_manage, data_read, data_write,
+                    activity_read)
 
 enum class Role { owner, admin, member, viewer };
 BOOST_DESCRIBE_ENUM(Role, owner, admin, member, viewer)
@@ -49,10 +50,11 @@ constexpr PermissionSet permissions_of(Role role) {
   using enum Permission;
   switch (role) {
     case Role::owner:
-      return {tenant_read, tenant_update, tenant_delete, members_read, members_manage, api_keys_read, api_keys_manage,
-              data_read, data_write, activity_read};
+      return {tenant_read,   tenant_update,   tenant_delete, members_read, members_manage,
+              api_keys_read, api_keys_manage, data_read,     data_write,   activity_read};
     case Role::admin:
-      return {tenant_read, tenant_update, members_read, members_manage, api_keys_read, api_keys_manage, data_read, data_write, activity_read};
+      return {tenant_read,     tenant_update, members_read, members_manage, api_keys_read,
+              api_keys_manage, data_read,     data_write,   activity_read};
     case Role::member: return {tenant_read, members_read, data_read, data_write, activity_read};
     case Role::viewer: return {tenant_read, members_read, data_read};
   }

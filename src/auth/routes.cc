@@ -17,7 +17,8 @@ void Context::require_match(std::int64_t version) const {
   const auto* header = request.header("if-match");
   if (header == nullptr || *header == "*") return;
   if (trim(*header) != '"' + std::to_string(version) + '"')
-    fail(Code::failed_precondition, "version_mismatch", "the resource has changed since; read it again");
+    fail(Code::failed_precondition, "version_mismatch",
+         "the resource has changed since; read it again");
 }
 
 std::string TenantContext::page_scope() const {
@@ -35,7 +36,10 @@ TenantContext::PageQuery TenantContext::page_query() const {
   if (const auto size = query("page_size")) {
     const auto [end, bad] = std::from_chars(size->data(), size->data() + size->size(), out.size);
     if (bad != std::errc() || end != size->data() + size->size() || out.size < 1)
-      throw Failure({Code::invalid_argument, "invalid_parameter", "page_size is a number from 1 to 200", {{"page_size", "invalid", "must be 1 to 200"}}});
+      throw Failure({Code::invalid_argument,
+                     "invalid_parameter",
+                     "page_size is a number from 1 to 200",
+                     {{"page_size", "invalid", "must be 1 to 200"}}});
     out.size = std::min(out.size, 200);
   }
   const auto token = query("page_token");
@@ -43,8 +47,11 @@ TenantContext::PageQuery TenantContext::page_query() const {
     const auto sealed = from_base64url(*token);
     out.after = sealed ? services.keys.open("cursor", *sealed, page_scope()) : std::nullopt;
     if (!out.after)
-      throw Failure({Code::invalid_argument, "invalid_page_token", "the page_token is of another list or another query; start without one",
-                     {{"page_token", "invalid", "must be the next_page_token of the same list with the same parameters"}}});
+      throw Failure({Code::invalid_argument,
+                     "invalid_page_token",
+                     "the page_token is of another list or another query; start without one",
+                     {{"page_token", "invalid",
+                       "must be the next_page_token of the same list with the same parameters"}}});
   }
   return out;
 }
@@ -57,13 +64,17 @@ namespace detail {
 
 void require_json(const http::Request& request) {
   const auto* type = request.header("content-type");
-  const auto media = type == nullptr ? "" : to_lower_ascii(trim(std::string_view(*type).substr(0, type->find(';'))));
-  if (media != "application/json" && media != "application/merge-patch+json" && !request.body.empty())
+  const auto media = type == nullptr
+                         ? ""
+                         : to_lower_ascii(trim(std::string_view(*type).substr(0, type->find(';'))));
+  if (media != "application/json" && media != "application/merge-patch+json" &&
+      !request.body.empty())
     fail(Code::invalid_argument, "content_type_not_json", "send Content-Type: application/json");
 }
 
 void require_no_body(const http::Request& request) {
-  if (!request.body.empty() && trim(request.body) != "{}") fail(Code::invalid_argument, "body_not_expected", "this operation takes no body");
+  if (!request.body.empty() && trim(request.body) != "{}")
+    fail(Code::invalid_argument, "body_not_expected", "this operation takes no body");
 }
 
 }  // namespace detail

@@ -111,8 +111,10 @@ namespace detail {
 template <class T>
 http::Response to_response(Reply<T>&& reply) {
   http::Response r{.status = reply.status, .headers = std::move(reply.headers)};
-  if constexpr (std::is_same_v<T, Nothing>) r.status = 204;
-  else http::JsonType<T>::write(r.body, reply.value);
+  if constexpr (std::is_same_v<T, Nothing>)
+    r.status = 204;
+  else
+    http::JsonType<T>::write(r.body, reply.value);
   if (reply.version) r.headers.push_back({"ETag", '"' + std::to_string(*reply.version) + '"'});
   return r;
 }
@@ -134,8 +136,10 @@ Async<http::Response> call_without_body(Async<Reply<Answer>> (*handler)(Ctx&), C
 
 template <class T>
 std::optional<boost::json::object> schema_of() {
-  if constexpr (std::is_same_v<T, Nothing>) return std::nullopt;
-  else return http::JsonType<T>::schema();
+  if constexpr (std::is_same_v<T, Nothing>)
+    return std::nullopt;
+  else
+    return http::JsonType<T>::schema();
 }
 
 }  // namespace detail
@@ -159,44 +163,58 @@ class Routes {
   };
 
   template <class Body, class Answer>
-  void open(std::string method, std::string path, Doc doc, Async<Reply<Answer>> (*h)(OpenContext&, Body)) {
+  void open(std::string method, std::string path, Doc doc,
+            Async<Reply<Answer>> (*h)(OpenContext&, Body)) {
     add<Body, Answer>(std::move(method), std::move(path), std::move(doc), {}).open = with_body(h);
   }
   template <class Body, class Answer>
-  void user(std::string method, std::string path, Doc doc, Async<Reply<Answer>> (*h)(UserContext&, Body)) {
+  void user(std::string method, std::string path, Doc doc,
+            Async<Reply<Answer>> (*h)(UserContext&, Body)) {
     add<Body, Answer>(std::move(method), std::move(path), std::move(doc), {}).user = with_body(h);
   }
   template <class Answer>
-  void user(std::string method, std::string path, Doc doc, Async<Reply<Answer>> (*h)(UserContext&)) {
-    add<Nothing, Answer>(std::move(method), std::move(path), std::move(doc), {}).user = without_body(h);
+  void user(std::string method, std::string path, Doc doc,
+            Async<Reply<Answer>> (*h)(UserContext&)) {
+    add<Nothing, Answer>(std::move(method), std::move(path), std::move(doc), {}).user =
+        without_body(h);
   }
   template <class Answer>
-  void operators(std::string method, std::string path, Doc doc, Async<Reply<Answer>> (*h)(OperatorContext&)) {
-    add<Nothing, Answer>(std::move(method), std::move(path), std::move(doc), {}).operators = without_body(h);
+  void operators(std::string method, std::string path, Doc doc,
+                 Async<Reply<Answer>> (*h)(OperatorContext&)) {
+    add<Nothing, Answer>(std::move(method), std::move(path), std::move(doc), {}).operators =
+        without_body(h);
   }
   template <class Answer>
   void read(std::string path, Permission p, Doc doc, Async<Reply<Answer>> (*h)(TenantRead&)) {
     add<Nothing, Answer>("GET", std::move(path), std::move(doc), p).read = without_body(h);
   }
   template <class Body, class Answer>
-  void write(std::string method, std::string path, Permission p, Doc doc, Async<Reply<Answer>> (*h)(TenantWrite&, Body)) {
+  void write(std::string method, std::string path, Permission p, Doc doc,
+             Async<Reply<Answer>> (*h)(TenantWrite&, Body)) {
     add<Body, Answer>(std::move(method), std::move(path), std::move(doc), p).write = with_body(h);
   }
   template <class Answer>
-  void write(std::string method, std::string path, Permission p, Doc doc, Async<Reply<Answer>> (*h)(TenantWrite&)) {
-    add<Nothing, Answer>(std::move(method), std::move(path), std::move(doc), p).write = without_body(h);
+  void write(std::string method, std::string path, Permission p, Doc doc,
+             Async<Reply<Answer>> (*h)(TenantWrite&)) {
+    add<Nothing, Answer>(std::move(method), std::move(path), std::move(doc), p).write =
+        without_body(h);
   }
   template <class Body, class Answer>
-  void act(std::string method, std::string path, Permission p, Doc doc, Async<Reply<Answer>> (*h)(TenantAct&, Body)) {
+  void act(std::string method, std::string path, Permission p, Doc doc,
+           Async<Reply<Answer>> (*h)(TenantAct&, Body)) {
     add<Body, Answer>(std::move(method), std::move(path), std::move(doc), p).act = with_body(h);
   }
   template <class Answer>
-  void act(std::string method, std::string path, Permission p, Doc doc, Async<Reply<Answer>> (*h)(TenantAct&)) {
-    add<Nothing, Answer>(std::move(method), std::move(path), std::move(doc), p).act = without_body(h);
+  void act(std::string method, std::string path, Permission p, Doc doc,
+           Async<Reply<Answer>> (*h)(TenantAct&)) {
+    add<Nothing, Answer>(std::move(method), std::move(path), std::move(doc), p).act =
+        without_body(h);
   }
 
   const std::vector<std::unique_ptr<Route>>& all() const { return routes_; }
-  http::Router<const Route*>::Match find(const http::Request& request) const { return router_.find(request.method, request.segments); }
+  http::Router<const Route*>::Match find(const http::Request& request) const {
+    return router_.find(request.method, request.segments);
+  }
 
  private:
   template <class Ctx, class Body, class Answer>
@@ -211,8 +229,12 @@ class Routes {
   Route& add(std::string method, std::string path, Doc doc, std::optional<Permission> p) {
     auto& route = *routes_.emplace_back(std::make_unique<Route>());
     if (std::is_same_v<Answer, Nothing>) doc.status = 204;
-    route = {.method = std::move(method), .path = std::move(path), .doc = std::move(doc), .permission = p,
-             .body = detail::schema_of<Body>(), .answer = detail::schema_of<Answer>()};
+    route = {.method = std::move(method),
+             .path = std::move(path),
+             .doc = std::move(doc),
+             .permission = p,
+             .body = detail::schema_of<Body>(),
+             .answer = detail::schema_of<Answer>()};
     router_.add(route.method, route.path, &route);
     return route;
   }

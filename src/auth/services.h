@@ -16,14 +16,16 @@ struct Settings {
   std::chrono::milliseconds session_lifetime{30LL * 24 * 3600 * 1000};
   std::chrono::milliseconds session_idle{14LL * 24 * 3600 * 1000};
   bool cookie_secure = true;
-  int login_per_address = 20;    ///< tries a minute from one address block
-  int login_global = 600;        ///< tries a minute in all
-  int signup_per_address = 10;   ///< signups a minute from one address block
-  int signup_global = 300;       ///< signups a minute in all
-  std::string origin;            ///< scheme and host of the console, for the Origin check; empty: the Host header
+  int login_per_address = 20;   ///< tries a minute from one address block
+  int login_global = 600;       ///< tries a minute in all
+  int signup_per_address = 10;  ///< signups a minute from one address block
+  int signup_global = 300;      ///< signups a minute in all
+  std::string
+      origin;  ///< scheme and host of the console, for the Origin check; empty: the Host header
 
   crypto::Argon2Cost argon2() const {
-    return {static_cast<std::uint32_t>(argon2_memory_kib), static_cast<std::uint32_t>(argon2_passes)};
+    return {static_cast<std::uint32_t>(argon2_memory_kib),
+            static_cast<std::uint32_t>(argon2_passes)};
   }
 };
 

@@ -22,7 +22,7 @@ TEST(Base64Url, RoundTripsEveryLengthAndRefusesSpareBitsAndPadding) {
     bytes += static_cast<char>(i * 37);
   }
   EXPECT_EQ(to_base64url("f"), "Zg");
-  EXPECT_FALSE(from_base64url("Zh"));    // same byte, other spare bits
+  EXPECT_FALSE(from_base64url("Zh"));  // same byte, other spare bits
   EXPECT_FALSE(from_base64url("Zg=="));
   EXPECT_FALSE(from_base64url("Zg "));
   EXPECT_FALSE(from_base64url("A"));

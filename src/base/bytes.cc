@@ -114,10 +114,14 @@ bool is_valid_utf8(std::string_view text) {
       ++i;
       continue;
     }
-    if (lead >> 5 == 6) more = 1, point = lead & 31, least = 0x80;
-    else if (lead >> 4 == 14) more = 2, point = lead & 15, least = 0x800;
-    else if (lead >> 3 == 30) more = 3, point = lead & 7, least = 0x10000;
-    else return false;
+    if (lead >> 5 == 6)
+      more = 1, point = lead & 31, least = 0x80;
+    else if (lead >> 4 == 14)
+      more = 2, point = lead & 15, least = 0x800;
+    else if (lead >> 3 == 30)
+      more = 3, point = lead & 7, least = 0x10000;
+    else
+      return false;
     if (text.size() - i <= static_cast<std::size_t>(more)) return false;
     for (int k = 1; k <= more; ++k) {
       const auto b = static_cast<unsigned char>(text[i + static_cast<std::size_t>(k)]);

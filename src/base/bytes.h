@@ -22,7 +22,8 @@ std::optional<std::string> from_base64(std::string_view text);
 inline constexpr std::string_view kBase62 =
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A fixed number of base62 digits, most significant first; nullopt when the text is no such number.
+/// A fixed number of base62 digits, most significant first; nullopt when the text is no such
+/// number.
 std::string to_base62(std::uint32_t value, int digits);
 
 /// CRC-32 (IEEE 802.3), the checksum of zlib and PNG.

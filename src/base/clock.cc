@@ -51,8 +51,7 @@ std::string print(const char* format, Args... args) {
 Timestamp now() { return chr::floor<chr::microseconds>(chr::system_clock::now()); }
 
 chr::milliseconds remaining(Deadline deadline) {
-  const auto left =
-      chr::floor<chr::milliseconds>(deadline - std::chrono::steady_clock::now());
+  const auto left = chr::floor<chr::milliseconds>(deadline - std::chrono::steady_clock::now());
   return std::max(left, chr::milliseconds(0));
 }
 

@@ -15,7 +15,9 @@ using Deadline = std::chrono::steady_clock::time_point;
 
 Timestamp now();
 /// The deadline this far ahead.
-inline Deadline after(std::chrono::milliseconds ms) { return std::chrono::steady_clock::now() + ms; }
+inline Deadline after(std::chrono::milliseconds ms) {
+  return std::chrono::steady_clock::now() + ms;
+}
 /// Time left, never negative.
 std::chrono::milliseconds remaining(Deadline deadline);
 

@@ -35,8 +35,8 @@ std::optional<Uuid> parse_uuid(std::string_view text);
 std::string to_base32(const Uuid& id);
 std::optional<Uuid> parse_base32(std::string_view text);
 
-/// A row id that knows what it identifies; outside it is a TypeID, "task_01h455vb4pex5vsknk084sn02q".
-/// Tag has `static constexpr std::string_view prefix`.
+/// A row id that knows what it identifies; outside it is a TypeID,
+/// "task_01h455vb4pex5vsknk084sn02q". Tag has `static constexpr std::string_view prefix`.
 template <class Tag>
 class Id {
  public:

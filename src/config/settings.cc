@@ -22,10 +22,11 @@ Result<std::int64_t> parse_number(std::string_view text) {
   return value;
 }
 
-Result<void> within(std::int64_t value, Bounds bounds, const std::function<std::string(std::int64_t)>& show) {
+Result<void> within(std::int64_t value, Bounds bounds,
+                    const std::function<std::string(std::int64_t)>& show) {
   if (value >= bounds.min && value <= bounds.max) return {};
-  return std::unexpected(wrong(show(value) + " is out of bounds: " + show(bounds.min) + " to " +
-                               show(bounds.max)));
+  return std::unexpected(
+      wrong(show(value) + " is out of bounds: " + show(bounds.min) + " to " + show(bounds.max)));
 }
 
 std::string number_text(std::int64_t v) { return std::to_string(v); }
@@ -63,13 +64,15 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
     std::string_view name;
     std::int64_t ms;
   };
-  static constexpr Unit kUnits[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+  static constexpr Unit kUnits[] = {
+      {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
   std::int64_t value = 0;
   const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), value);
   const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
   if (bad == std::errc() && value >= 0)
     for (const auto& u : kUnits)
-      if (unit == u.name && value <= INT64_MAX / u.ms / 2) return std::chrono::milliseconds(value * u.ms);
+      if (unit == u.name && value <= INT64_MAX / u.ms / 2)
+        return std::chrono::milliseconds(value * u.ms);
   return std::unexpected(
       wrong("'" + std::string(text) + "' is not a duration; write a number and ms, s, m, h or d"));
 }
@@ -93,8 +96,10 @@ std::string Setting::flag() const {
 std::string Setting::variable() const {
   std::string out = "CODITECT_" + name;
   for (char& c : out) {
-    if (c == '.') c = '_';
-    else if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
+    if (c == '.')
+      c = '_';
+    else if (c >= 'a' && c <= 'z')
+      c = static_cast<char>(c - 32);
   }
   return out;
 }
@@ -110,13 +115,18 @@ void Table::add(Setting setting) {
 }
 
 void Table::add(std::string name, std::string& member, std::string help) {
-  add({.name = std::move(name), .help = std::move(help), .type = "text",
+  add({.name = std::move(name),
+       .help = std::move(help),
+       .type = "text",
        .set = [&member](std::string_view v) -> Result<void> { return member = v, Result<void>(); },
        .get = [&member] { return member; }});
 }
 
 void Table::add(std::string name, Secret& member, std::string help) {
-  add({.name = std::move(name), .help = std::move(help), .type = "secret", .secret = true,
+  add({.name = std::move(name),
+       .help = std::move(help),
+       .type = "secret",
+       .secret = true,
        .set = [&member](std::string_view v) -> Result<void> {
          return member = Secret(std::string(v)), Result<void>();
        },
@@ -124,7 +134,9 @@ void Table::add(std::string name, Secret& member, std::string help) {
 }
 
 void Table::add(std::string name, bool& member, std::string help) {
-  add({.name = std::move(name), .help = std::move(help), .type = "true|false",
+  add({.name = std::move(name),
+       .help = std::move(help),
+       .type = "true|false",
        .set = [&member](std::string_view v) -> Result<void> {
          if (v != "true" && v != "false")
            return std::unexpected(wrong("'" + std::string(v) + "' is neither true nor false"));
@@ -134,7 +146,9 @@ void Table::add(std::string name, bool& member, std::string help) {
 }
 
 void Table::add(std::string name, std::int64_t& member, Bounds bounds, std::string help) {
-  add({.name = std::move(name), .help = std::move(help), .type = "number",
+  add({.name = std::move(name),
+       .help = std::move(help),
+       .type = "number",
        .set = [&member, bounds](std::string_view v) -> Result<void> {
          const auto value = parse_number(v);
          if (!value) return std::unexpected(value.error());
@@ -147,7 +161,9 @@ void Table::add(std::string name, std::int64_t& member, Bounds bounds, std::stri
 void Table::add(std::string name, int& member, Bounds bounds, std::string help) {
   bounds.min = std::max<std::int64_t>(bounds.min, INT32_MIN);
   bounds.max = std::min<std::int64_t>(bounds.max, INT32_MAX);
-  add({.name = std::move(name), .help = std::move(help), .type = "number",
+  add({.name = std::move(name),
+       .help = std::move(help),
+       .type = "number",
        .set = [&member, bounds](std::string_view v) -> Result<void> {
          const auto value = parse_number(v);
          if (!value) return std::unexpected(value.error());
@@ -157,8 +173,11 @@ void Table::add(std::string name, int& member, Bounds bounds, std::string help) 
        .get = [&member] { return std::to_string(member); }});
 }
 
-void Table::add(std::string name, std::chrono::milliseconds& member, Bounds bounds, std::string help) {
-  add({.name = std::move(name), .help = std::move(help), .type = "duration",
+void Table::add(std::string name, std::chrono::milliseconds& member, Bounds bounds,
+                std::string help) {
+  add({.name = std::move(name),
+       .help = std::move(help),
+       .type = "duration",
        .set = [&member, bounds](std::string_view v) -> Result<void> {
          const auto value = parse_duration(v);
          if (!value) return std::unexpected(value.error());
@@ -180,7 +199,8 @@ std::string Table::nearest(std::string_view name) const {
   return word.empty() ? "; 'coditect settings' lists them all" : "; did you mean " + word + "?";
 }
 
-Result<void> Table::apply(std::string_view name, std::string_view value, const std::string& source) {
+Result<void> Table::apply(std::string_view name, std::string_view value,
+                          const std::string& source) {
   Setting* setting = find(name);
   if (setting == nullptr)
     return std::unexpected(
@@ -212,9 +232,12 @@ Result<void> Table::load_file(const Sources& sources) {
             continue;
           }
           std::string value;
-          if (const auto* text = node.as_string()) value = text->get();
-          else if (const auto* number = node.as_integer()) value = std::to_string(number->get());
-          else if (const auto* flag = node.as_boolean()) value = flag->get() ? "true" : "false";
+          if (const auto* text = node.as_string())
+            value = text->get();
+          else if (const auto* number = node.as_integer())
+            value = std::to_string(number->get());
+          else if (const auto* flag = node.as_boolean())
+            value = flag->get() ? "true" : "false";
           else {
             result = std::unexpected(wrong(sources.file_name + ": " + name +
                                            " must be a text, a whole number, true or false"));

@@ -20,7 +20,7 @@ struct Bounds {
 };
 
 struct Setting {
-  std::string name;    ///< "http.port"; the flag is --http-port, the variable CODITECT_HTTP_PORT
+  std::string name;  ///< "http.port"; the flag is --http-port, the variable CODITECT_HTTP_PORT
   std::string help;
   std::string type;    ///< for people: "number", "duration", "text", ...
   std::string source;  ///< "default", "file coditect.toml", "CODITECT_HTTP_PORT", "--http-port"

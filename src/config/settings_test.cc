@@ -48,17 +48,20 @@ TEST_F(SettingsTest, AFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault) {
 TEST_F(SettingsTest, AnUnknownKeyIsRefusedWithTheNearestKnownOne) {
   EXPECT_NE(problem({.file_name = "c.toml", .file_text = "[http]\nprot = 1\n"}).find("http.port"),
             std::string::npos);
-  EXPECT_NE(problem({.environment = {{"CODITECT_POOL_MAXWAIT", "1s"}}}).find("CODITECT_POOL_MAX_WAIT"),
-            std::string::npos);
+  EXPECT_NE(
+      problem({.environment = {{"CODITECT_POOL_MAXWAIT", "1s"}}}).find("CODITECT_POOL_MAX_WAIT"),
+      std::string::npos);
 }
 
 TEST_F(SettingsTest, AWrongValueNamesTheSettingAndWhatWouldBeRight) {
   EXPECT_NE(problem({.flags = {{"http.port", "70000"}}}).find("1 to 65535"), std::string::npos);
   EXPECT_NE(problem({.flags = {{"http.port", "80x"}}}).find("whole number"), std::string::npos);
-  EXPECT_NE(problem({.flags = {{"pool.max_wait", "5"}}}).find("ms, s, m, h or d"), std::string::npos);
+  EXPECT_NE(problem({.flags = {{"pool.max_wait", "5"}}}).find("ms, s, m, h or d"),
+            std::string::npos);
   EXPECT_NE(problem({.flags = {{"pool.max_wait", "2m"}}}).find("1ms to 1m"), std::string::npos);
   EXPECT_NE(problem({.flags = {{"http.on", "yes"}}}).find("true nor false"), std::string::npos);
-  EXPECT_NE(problem({.file_name = "c.toml", .file_text = "x = [1"}).find("c.toml:1"), std::string::npos);
+  EXPECT_NE(problem({.file_name = "c.toml", .file_text = "x = [1"}).find("c.toml:1"),
+            std::string::npos);
 }
 
 TEST_F(SettingsTest, ASecretIsNeverShown) {
@@ -69,7 +72,8 @@ TEST_F(SettingsTest, ASecretIsNeverShown) {
 TEST(Duration, RoundTrips) {
   for (const char* text : {"0s", "250ms", "5s", "10m", "2h", "30d"})
     EXPECT_EQ(to_text(*parse_duration(text)), text);
-  for (const char* bad : {"", "5", "s", "-1s", "5 s", "1.5s", "99999999999999999999d", "9000000000000000000ms"})
+  for (const char* bad :
+       {"", "5", "s", "-1s", "5 s", "1.5s", "99999999999999999999d", "9000000000000000000ms"})
     EXPECT_FALSE(parse_duration(bad)) << bad;
 }
 

@@ -48,7 +48,8 @@ TEST(Keyring, ARotatedKeyStillOpensAndADroppedOneDoesNot) {
 }
 
 TEST(Keyring, SaysWhatIsWrongWithItsText) {
-  for (const char* bad : {"", "k1", "k1:", "k1:AAAA", ":AAAA", "k 1:AAAA", "toolongtoolongtoolong:AAAA"})
+  for (const char* bad :
+       {"", "k1", "k1:", "k1:AAAA", ":AAAA", "k 1:AAAA", "toolongtoolongtoolong:AAAA"})
     EXPECT_FALSE(Keyring::parse(Secret(bad))) << bad;
   const auto one = Keyring::generate().reveal();
   EXPECT_FALSE(Keyring::parse(Secret(one + "," + one)));

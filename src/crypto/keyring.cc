@@ -30,8 +30,8 @@ Result<Keyring> Keyring::parse(const Secret& text) {
   std::string_view rest = text.reveal();
   while (!rest.empty()) {
     const auto item = trim(rest.substr(0, rest.find(',')));
-    rest.remove_prefix(std::min(rest.size(), rest.find(',') == rest.npos ? rest.size()
-                                                                         : rest.find(',') + 1));
+    rest.remove_prefix(
+        std::min(rest.size(), rest.find(',') == rest.npos ? rest.size() : rest.find(',') + 1));
     const auto colon = item.find(':');
     const auto id = item.substr(0, colon);
     if (colon == item.npos || id.empty() || id.size() > kMaxId)

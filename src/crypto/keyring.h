@@ -20,7 +20,8 @@ class Keyring {
   static Secret generate();
 
   /// AES-256-GCM with a random nonce. The associated data must be given again to open.
-  std::string seal(std::string_view purpose, std::string_view plain, std::string_view associated) const;
+  std::string seal(std::string_view purpose, std::string_view plain,
+                   std::string_view associated) const;
   /// nullopt when forged, damaged, sealed for another purpose or by a key that is gone.
   std::optional<std::string> open(std::string_view purpose, std::string_view sealed,
                                   std::string_view associated) const;

@@ -15,12 +15,14 @@ struct Address {
 
 Address split(const std::string& url) {
   constexpr std::string_view kScheme = "http://";
-  if (!url.starts_with(kScheme)) fail(Code::invalid_argument, "invalid_url", "'" + url + "' must start with http://");
+  if (!url.starts_with(kScheme))
+    fail(Code::invalid_argument, "invalid_url", "'" + url + "' must start with http://");
   std::string_view rest = std::string_view(url).substr(kScheme.size());
   const auto slash = rest.find('/');
   const auto authority = rest.substr(0, slash);
   const auto colon = authority.rfind(':');
-  Address out{std::string(authority.substr(0, colon)), colon == authority.npos ? "80" : std::string(authority.substr(colon + 1)),
+  Address out{std::string(authority.substr(0, colon)),
+              colon == authority.npos ? "80" : std::string(authority.substr(colon + 1)),
               slash == rest.npos ? "/" : std::string(rest.substr(slash))};
   if (out.host.empty()) fail(Code::invalid_argument, "invalid_url", "'" + url + "' names no host");
   return out;
@@ -28,7 +30,8 @@ Address split(const std::string& url) {
 
 }  // namespace
 
-Async<Response> fetch(std::string method, std::string url, std::vector<Header> headers, std::string body, Deadline deadline) {
+Async<Response> fetch(std::string method, std::string url, std::vector<Header> headers,
+                      std::string body, Deadline deadline) {
   const auto to = split(url);
   const auto executor = co_await asio::this_coro::executor;
   Response response;
@@ -53,7 +56,8 @@ Async<Response> fetch(std::string method, std::string url, std::vector<Header> h
     parser.body_limit(64 * 1024 * 1024);
     co_await beast::http::async_read(stream, buffer, parser, asio::use_awaitable);
     response.status = static_cast<int>(parser.get().result_int());
-    for (const auto& field : parser.get()) response.headers.push_back({std::string(field.name_string()), std::string(field.value())});
+    for (const auto& field : parser.get())
+      response.headers.push_back({std::string(field.name_string()), std::string(field.value())});
     response.body = std::move(parser.get().body());
   } catch (const boost::system::system_error& e) {  // Asio's error becomes ours
     if (e.code() == beast::error::timeout) fail(Code::deadline_exceeded, "http_timeout", url);

@@ -48,7 +48,8 @@ struct DuplicateFinder {
 }  // namespace
 
 coditect::Result<json::value> parse_json(std::string_view text) {
-  if (text.empty()) return coditect::error(Code::invalid_argument, "body_missing", "a JSON body is needed");
+  if (text.empty())
+    return coditect::error(Code::invalid_argument, "body_missing", "a JSON body is needed");
   json::parse_options options;
   options.max_depth = kMaxDepth;
   json::error_code ec;
@@ -58,8 +59,11 @@ coditect::Result<json::value> parse_json(std::string_view text) {
     auto value = json::parse(text, ec, {}, options);
     if (!ec && finder.handler().duplicate.empty()) return value;
     if (!ec)
-      return std::unexpected(Error{Code::invalid_argument, "duplicate_member", "an object has a member twice",
-                                   {{"/" + finder.handler().duplicate, "duplicate", "is given twice"}}});
+      return std::unexpected(
+          Error{Code::invalid_argument,
+                "duplicate_member",
+                "an object has a member twice",
+                {{"/" + finder.handler().duplicate, "duplicate", "is given twice"}}});
   }
   return coditect::error(Code::invalid_argument, "malformed_json",
                          "the body is not valid JSON at byte " + std::to_string(used));
@@ -70,15 +74,18 @@ namespace detail {
 std::string pointer(const std::string& at, std::string_view member) {
   std::string out = at + '/';
   for (const char c : member) {
-    if (c == '~') out += "~0";
-    else if (c == '/') out += "~1";
-    else out += c;
+    if (c == '~')
+      out += "~0";
+    else if (c == '/')
+      out += "~1";
+    else
+      out += c;
   }
   return out;
 }
 
-std::optional<std::string> read_text(const json::value& v, const std::string& at, FieldErrors& errors, std::size_t min,
-                                     std::size_t max) {
+std::optional<std::string> read_text(const json::value& v, const std::string& at,
+                                     FieldErrors& errors, std::size_t min, std::size_t max) {
   if (!v.is_string()) return wrong_type(at, "a text", errors);
   const std::string_view text = v.get_string();
   if (!is_valid_utf8(text)) {
@@ -93,7 +100,8 @@ std::optional<std::string> read_text(const json::value& v, const std::string& at
   }
   const auto length = utf8_length(text);
   if (length < min || (min > 0 && trim(text).empty())) {
-    errors.push_back({at, "too_short", "must have at least " + std::to_string(min) + " characters"});
+    errors.push_back(
+        {at, "too_short", "must have at least " + std::to_string(min) + " characters"});
     return std::nullopt;
   }
   if (length > max) {
@@ -103,7 +111,8 @@ std::optional<std::string> read_text(const json::value& v, const std::string& at
   return std::string(text);
 }
 
-void unknown_member(std::string_view name, const std::string& at, const std::vector<std::string>& known, FieldErrors& errors) {
+void unknown_member(std::string_view name, const std::string& at,
+                    const std::vector<std::string>& known, FieldErrors& errors) {
   std::string list;
   for (const auto& k : known) list += (list.empty() ? "" : ", ") + k;
   errors.push_back({pointer(at, name), "unknown_member", "is not known here; known are " + list});

@@ -68,24 +68,28 @@ inline constexpr bool is_field = false;
 template <class T>
 inline constexpr bool is_field<Field<T>> = true;
 
-inline std::nullopt_t wrong_type(const std::string& at, std::string_view wanted, FieldErrors& errors) {
+inline std::nullopt_t wrong_type(const std::string& at, std::string_view wanted,
+                                 FieldErrors& errors) {
   errors.push_back({at, "wrong_type", "must be " + std::string(wanted)});
   return std::nullopt;
 }
 
-std::optional<std::string> read_text(const json::value& v, const std::string& at, FieldErrors& errors, std::size_t min,
-                                     std::size_t max);
-void unknown_member(std::string_view name, const std::string& at, const std::vector<std::string>& known, FieldErrors& errors);
+std::optional<std::string> read_text(const json::value& v, const std::string& at,
+                                     FieldErrors& errors, std::size_t min, std::size_t max);
+void unknown_member(std::string_view name, const std::string& at,
+                    const std::vector<std::string>& known, FieldErrors& errors);
 std::string pointer(const std::string& at, std::string_view member);
 
 template <class T>
-using Members = boost::describe::describe_members<T, boost::describe::mod_public | boost::describe::mod_inherited>;
+using Members = boost::describe::describe_members<T, boost::describe::mod_public |
+                                                         boost::describe::mod_inherited>;
 
 }  // namespace detail
 
 template <>
 struct JsonType<std::string> {
-  static std::optional<std::string> read(const json::value& v, const std::string& at, FieldErrors& e) {
+  static std::optional<std::string> read(const json::value& v, const std::string& at,
+                                         FieldErrors& e) {
     return detail::read_text(v, at, e, 0, 10000);
   }
   static void write(std::string& out, const std::string& v) { obs::append_json_string(out, v); }
@@ -102,13 +106,18 @@ struct JsonType<Secret> {
 };
 template <std::size_t Min, std::size_t Max>
 struct JsonType<Text<Min, Max>> {
-  static std::optional<Text<Min, Max>> read(const json::value& v, const std::string& at, FieldErrors& e) {
+  static std::optional<Text<Min, Max>> read(const json::value& v, const std::string& at,
+                                            FieldErrors& e) {
     auto text = detail::read_text(v, at, e, Min, Max);
     if (!text) return std::nullopt;
     return Text<Min, Max>{std::move(*text)};
   }
-  static void write(std::string& out, const Text<Min, Max>& v) { obs::append_json_string(out, v.value); }
-  static json::object schema() { return {{"type", "string"}, {"minLength", Min}, {"maxLength", Max}}; }
+  static void write(std::string& out, const Text<Min, Max>& v) {
+    obs::append_json_string(out, v.value);
+  }
+  static json::object schema() {
+    return {{"type", "string"}, {"minLength", Min}, {"maxLength", Max}};
+  }
 };
 template <>
 struct JsonType<bool> {
@@ -121,12 +130,14 @@ struct JsonType<bool> {
 };
 template <std::int64_t Min, std::int64_t Max>
 struct JsonType<Int<Min, Max>> {
-  static std::optional<Int<Min, Max>> read(const json::value& v, const std::string& at, FieldErrors& e) {
+  static std::optional<Int<Min, Max>> read(const json::value& v, const std::string& at,
+                                           FieldErrors& e) {
     boost::system::error_code ec;
     const auto n = v.is_double() ? 0 : v.to_number<std::int64_t>(ec);
     if (v.is_double() || ec) return detail::wrong_type(at, "a whole number", e);
     if (n < Min || n > Max) {
-      e.push_back({at, "out_of_range", "must be " + std::to_string(Min) + " to " + std::to_string(Max)});
+      e.push_back(
+          {at, "out_of_range", "must be " + std::to_string(Min) + " to " + std::to_string(Max)});
       return std::nullopt;
     }
     return Int<Min, Max>{n};
@@ -143,19 +154,24 @@ template <class Tag>
 struct JsonType<Id<Tag>> {
   static std::optional<Id<Tag>> read(const json::value& v, const std::string& at, FieldErrors& e) {
     const auto id = v.is_string() ? Id<Tag>::parse(v.get_string()) : std::nullopt;
-    if (!id) e.push_back({at, "invalid_id", "must be an id that starts with " + std::string(Tag::prefix) + "_"});
+    if (!id)
+      e.push_back(
+          {at, "invalid_id", "must be an id that starts with " + std::string(Tag::prefix) + "_"});
     return id;
   }
   static void write(std::string& out, const Id<Tag>& v) { out += '"' + v.str() + '"'; }
   static json::object schema() {
-    return {{"type", "string"}, {"pattern", "^" + std::string(Tag::prefix) + "_[0-7][0-9a-hjkmnp-tv-z]{25}$"}};
+    return {{"type", "string"},
+            {"pattern", "^" + std::string(Tag::prefix) + "_[0-7][0-9a-hjkmnp-tv-z]{25}$"}};
   }
 };
 template <>
 struct JsonType<Timestamp> {
-  static std::optional<Timestamp> read(const json::value& v, const std::string& at, FieldErrors& e) {
+  static std::optional<Timestamp> read(const json::value& v, const std::string& at,
+                                       FieldErrors& e) {
     const auto t = v.is_string() ? parse_rfc3339(v.get_string()) : std::nullopt;
-    if (!t) e.push_back({at, "invalid_time", "must be a time such as 2026-01-02T03:04:05Z (RFC 3339)"});
+    if (!t)
+      e.push_back({at, "invalid_time", "must be a time such as 2026-01-02T03:04:05Z (RFC 3339)"});
     return t;
   }
   static void write(std::string& out, Timestamp v) { out += '"' + to_rfc3339(v) + '"'; }
@@ -181,7 +197,8 @@ template <class E>
 struct JsonType<E> {
   static std::string names() {
     std::string out;
-    boost::mp11::mp_for_each<boost::describe::describe_enumerators<E>>([&](auto d) { out += (out.empty() ? "" : ", ") + std::string(d.name); });
+    boost::mp11::mp_for_each<boost::describe::describe_enumerators<E>>(
+        [&](auto d) { out += (out.empty() ? "" : ", ") + std::string(d.name); });
     return out;
   }
   static std::optional<E> read(const json::value& v, const std::string& at, FieldErrors& e) {
@@ -193,31 +210,38 @@ struct JsonType<E> {
     }
     return value;
   }
-  static void write(std::string& out, E v) { out += '"' + std::string(boost::describe::enum_to_string(v, "")) + '"'; }
+  static void write(std::string& out, E v) {
+    out += '"' + std::string(boost::describe::enum_to_string(v, "")) + '"';
+  }
   static json::object schema() {
     json::array list;
-    boost::mp11::mp_for_each<boost::describe::describe_enumerators<E>>([&](auto d) { list.emplace_back(d.name); });
+    boost::mp11::mp_for_each<boost::describe::describe_enumerators<E>>(
+        [&](auto d) { list.emplace_back(d.name); });
     return {{"type", "string"}, {"enum", std::move(list)}};
   }
 };
 template <class T>
 struct JsonType<std::optional<T>> {
   /// The outer optional: whether it could be read; the inner: whether it was null.
-  static std::optional<std::optional<T>> read(const json::value& v, const std::string& at, FieldErrors& e) {
+  static std::optional<std::optional<T>> read(const json::value& v, const std::string& at,
+                                              FieldErrors& e) {
     if (v.is_null()) return std::optional<std::optional<T>>(std::in_place);
     auto inner = JsonType<T>::read(v, at, e);
     if (!inner) return std::nullopt;
     return std::optional<std::optional<T>>(std::in_place, std::move(inner));
   }
   static void write(std::string& out, const std::optional<T>& v) {
-    if (v) JsonType<T>::write(out, *v);
-    else out += "null";
+    if (v)
+      JsonType<T>::write(out, *v);
+    else
+      out += "null";
   }
   static json::object schema() {
     auto inner = JsonType<T>::schema();
     if (inner.contains("type") && inner["type"].is_string() && !inner.contains("enum"))
       inner["type"] = json::array{inner["type"], "null"};
-    else inner = {{"anyOf", {std::move(inner), {{"type", "null"}}}}};
+    else
+      inner = {{"anyOf", {std::move(inner), {{"type", "null"}}}}};
     return inner;
   }
 };
@@ -244,7 +268,8 @@ struct JsonType<std::vector<T>> {
 };
 template <class T, std::size_t Max>
 struct JsonType<List<T, Max>> {
-  static std::optional<List<T, Max>> read(const json::value& v, const std::string& at, FieldErrors& e) {
+  static std::optional<List<T, Max>> read(const json::value& v, const std::string& at,
+                                          FieldErrors& e) {
     if (!v.is_array()) return detail::wrong_type(at, "a list", e);
     const auto& array = v.get_array();
     if (array.size() > Max) {
@@ -253,11 +278,16 @@ struct JsonType<List<T, Max>> {
     }
     List<T, Max> out;
     for (std::size_t i = 0; i < array.size(); ++i)
-      if (auto item = JsonType<T>::read(array[i], at + "/" + std::to_string(i), e)) out.items.push_back(std::move(*item));
+      if (auto item = JsonType<T>::read(array[i], at + "/" + std::to_string(i), e))
+        out.items.push_back(std::move(*item));
     return out.items.size() == array.size() ? std::optional(std::move(out)) : std::nullopt;
   }
-  static void write(std::string& out, const List<T, Max>& v) { JsonType<std::vector<T>>::write(out, v.items); }
-  static json::object schema() { return {{"type", "array"}, {"items", JsonType<T>::schema()}, {"maxItems", Max}}; }
+  static void write(std::string& out, const List<T, Max>& v) {
+    JsonType<std::vector<T>>::write(out, v.items);
+  }
+  static json::object schema() {
+    return {{"type", "array"}, {"items", JsonType<T>::schema()}, {"maxItems", Max}};
+  }
 };
 
 /// Described structs: an object whose members are the struct's. Unknown members are refused by
@@ -280,10 +310,12 @@ struct JsonType<T> {
           e.push_back({detail::pointer(at, member.name), "missing", "is required"});
         return;
       }
-      if (auto value = JsonType<Value>::read(*found, detail::pointer(at, member.name), e)) out.*member.pointer = std::move(*value);
+      if (auto value = JsonType<Value>::read(*found, detail::pointer(at, member.name), e))
+        out.*member.pointer = std::move(*value);
     });
     for (const auto& [name, value] : object)
-      if (std::ranges::find(known, std::string_view(name)) == known.end()) detail::unknown_member(name, at, known, e);
+      if (std::ranges::find(known, std::string_view(name)) == known.end())
+        detail::unknown_member(name, at, known, e);
     if (e.size() != before) return std::nullopt;
     return out;
   }
@@ -305,9 +337,11 @@ struct JsonType<T> {
     boost::mp11::mp_for_each<detail::Members<T>>([&](auto member) {
       using Value = std::remove_cvref_t<decltype(std::declval<T&>().*member.pointer)>;
       properties[member.name] = JsonType<Value>::schema();
-      if constexpr (!detail::is_optional<Value> && !detail::is_field<Value>) required.emplace_back(member.name);
+      if constexpr (!detail::is_optional<Value> && !detail::is_field<Value>)
+        required.emplace_back(member.name);
     });
-    json::object out{{"type", "object"}, {"properties", std::move(properties)}, {"additionalProperties", false}};
+    json::object out{
+        {"type", "object"}, {"properties", std::move(properties)}, {"additionalProperties", false}};
     if (!required.empty()) out["required"] = std::move(required);
     return out;
   }
@@ -324,7 +358,8 @@ T read_json(std::string_view text) {
   FieldErrors errors;
   auto out = JsonType<T>::read(*value, "", errors);
   if (!out)
-    throw Failure({Code::invalid_argument, "validation_failed", "the body breaks the rules named in errors", std::move(errors)});
+    throw Failure({Code::invalid_argument, "validation_failed",
+                   "the body breaks the rules named in errors", std::move(errors)});
   return std::move(*out);
 }
 

@@ -76,8 +76,10 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
 std::string percent_encode(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (is_ascii_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~') out += c;
-    else out += '%' + to_hex({&c, 1});
+    if (is_ascii_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~')
+      out += c;
+    else
+      out += '%' + to_hex({&c, 1});
   }
   return out;
 }
@@ -92,10 +94,12 @@ bool parse_target(Request& request) {
     if (!segment) return false;
     request.segments.push_back(std::move(*segment));
     path.remove_prefix(std::min(end + 1, path.size()));
-    if (path.empty() && end != path.size() && request.path().ends_with('/')) request.segments.emplace_back();
+    if (path.empty() && end != path.size() && request.path().ends_with('/'))
+      request.segments.emplace_back();
   }
   const auto mark = request.target.find('?');
-  std::string_view query = mark == std::string::npos ? "" : std::string_view(request.target).substr(mark + 1);
+  std::string_view query =
+      mark == std::string::npos ? "" : std::string_view(request.target).substr(mark + 1);
   while (!query.empty()) {
     const auto pair = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(pair.size() + 1, query.size()));

@@ -17,8 +17,8 @@ struct Header {
 
 struct Request {
   std::string method;
-  std::string target;                 ///< as sent: path and query
-  std::vector<std::string> segments;  ///< of the path, percent-decoded
+  std::string target;                                      ///< as sent: path and query
+  std::vector<std::string> segments;                       ///< of the path, percent-decoded
   std::vector<std::pair<std::string, std::string>> query;  ///< in order, percent-decoded
   std::vector<Header> headers;
   std::string body;

@@ -22,8 +22,8 @@ std::string_view title_of(int status) {
   }
 }
 
-Response build(int status, std::string_view code, std::string_view detail, const std::vector<FieldError>& fields,
-               std::string_view request_id) {
+Response build(int status, std::string_view code, std::string_view detail,
+               const std::vector<FieldError>& fields, std::string_view request_id) {
   Response response{.status = status, .content_type = "application/problem+json"};
   auto& out = response.body;
   out = R"({"type":"urn:coditect:problem:)";
@@ -68,7 +68,8 @@ Response problem(const Error& error, std::string_view request_id) {
   return response;
 }
 
-Response problem(int status, std::string_view code, std::string_view detail, std::string_view request_id) {
+Response problem(int status, std::string_view code, std::string_view detail,
+                 std::string_view request_id) {
   return build(status, code, detail, {}, request_id);
 }
 

@@ -26,6 +26,7 @@ constexpr int status_of(Code c) {
 /// stays out: it is for the log.
 Response problem(const Error& error, std::string_view request_id);
 /// The same for protocol errors, whose status no Code has (405, 408, 413, 414, 415, 431, 501, 505).
-Response problem(int status, std::string_view code, std::string_view detail, std::string_view request_id);
+Response problem(int status, std::string_view code, std::string_view detail,
+                 std::string_view request_id);
 
 }  // namespace coditect::http

@@ -25,7 +25,8 @@ class Router {
       rest.remove_prefix(1);
       const auto segment = rest.substr(0, rest.find('/'));
       rest.remove_prefix(segment.size());
-      auto& next = segment.starts_with('{') ? node->parameter : node->literals[std::string(segment)];
+      auto& next =
+          segment.starts_with('{') ? node->parameter : node->literals[std::string(segment)];
       if (!next) next = std::make_unique<Node>();
       node = next.get();
       if (segment.starts_with('{')) node->name = segment.substr(1, segment.size() - 2);
@@ -36,7 +37,8 @@ class Router {
   struct Match {
     const T* route = nullptr;  ///< null: no such path, or not this method
     PathParams params;
-    std::string allowed;  ///< the methods of the path: "GET, HEAD, POST"; empty when there is no such path
+    std::string
+        allowed;  ///< the methods of the path: "GET, HEAD, POST"; empty when there is no such path
   };
 
   Match find(std::string_view method, const std::vector<std::string>& segments) const {
@@ -58,7 +60,8 @@ class Router {
     std::map<std::string, T, std::less<>> methods;
   };
 
-  static const Node* walk(const Node& node, const std::vector<std::string>& segments, std::size_t at, PathParams& params) {
+  static const Node* walk(const Node& node, const std::vector<std::string>& segments,
+                          std::size_t at, PathParams& params) {
     if (at == segments.size()) return node.methods.empty() ? nullptr : &node;
     if (const auto it = node.literals.find(segments[at]); it != node.literals.end())
       if (const Node* found = walk(*it->second, segments, at + 1, params)) return found;

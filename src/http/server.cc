@@ -29,7 +29,8 @@ Status status_of_parse_error(beast::error_code ec) {
   if (ec == error::header_limit) return {431, "headers_too_large", "the headers are too large"};
   if (ec == error::body_limit) return {413, "body_too_large", "the body is too large"};
   if (ec == error::bad_version) return {505, "http_version_not_supported", "send HTTP/1.1"};
-  if (ec == error::bad_transfer_encoding) return {400, "malformed_request", "the transfer coding is not understood"};
+  if (ec == error::bad_transfer_encoding)
+    return {400, "malformed_request", "the transfer coding is not understood"};
   return {400, "malformed_request", "the request's framing is malformed"};
 }
 
@@ -107,7 +108,8 @@ class Server::Session : public async::Watchdog::Entry {
     const auto& limits = server_.settings_;
     parser_.emplace();
     parser_->eager(true);
-    parser_->header_limit(static_cast<std::uint32_t>(limits.max_header_bytes + limits.max_url_bytes));
+    parser_->header_limit(
+        static_cast<std::uint32_t>(limits.max_header_bytes + limits.max_url_bytes));
     parser_->body_limit(static_cast<std::uint64_t>(limits.max_body_bytes));
     idle_ = buffer_.size() == 0;
     if (idle_ && server_.draining_) co_return false;
@@ -118,7 +120,8 @@ class Server::Session : public async::Watchdog::Entry {
         beast::error_code ec;
         const auto used = parser_->put(buffer_.data(), ec);
         buffer_.consume(used);
-        if (ec && ec != beast::http::error::need_more) co_return co_await refuse(status_of_parse_error(ec));
+        if (ec && ec != beast::http::error::need_more)
+          co_return co_await refuse(status_of_parse_error(ec));
         if (parser_->is_done()) break;
         if (parser_->is_header_done() && !in_body) {
           in_body = true;
@@ -127,7 +130,8 @@ class Server::Session : public async::Watchdog::Entry {
         }
       }
       boost::system::error_code ec;
-      const auto size = co_await socket_.async_read_some(buffer_.prepare(8192), asio::redirect_error(asio::use_awaitable, ec));
+      const auto size = co_await socket_.async_read_some(
+          buffer_.prepare(8192), asio::redirect_error(asio::use_awaitable, ec));
       if (ec) {
         if (expired_ && !idle_) {
           expired_ = false;
@@ -151,7 +155,8 @@ class Server::Session : public async::Watchdog::Entry {
       co_return co_await refuse({417, "expectation_failed", "only 100-continue is understood"});
     if (parser_->get().version() < 11) co_return true;
     boost::system::error_code ec;
-    co_await asio::async_write(socket_, asio::buffer(std::string_view("HTTP/1.1 100 Continue\r\n\r\n")),
+    co_await asio::async_write(socket_,
+                               asio::buffer(std::string_view("HTTP/1.1 100 Continue\r\n\r\n")),
                                asio::redirect_error(asio::use_awaitable, ec));
     co_return !ec;
   }
@@ -167,11 +172,14 @@ class Server::Session : public async::Watchdog::Entry {
     out += response.body;
     arm(after(std::chrono::seconds(2)));
     boost::system::error_code ec;
-    co_await asio::async_write(socket_, asio::buffer(out), asio::redirect_error(asio::use_awaitable, ec));
-    // Without reading on, the kernel would reset the connection and the client might lose the answer.
+    co_await asio::async_write(socket_, asio::buffer(out),
+                               asio::redirect_error(asio::use_awaitable, ec));
+    // Without reading on, the kernel would reset the connection and the client might lose the
+    // answer.
     socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
     for (int i = 0; i < 16 && !ec; ++i)
-      co_await socket_.async_read_some(buffer_.prepare(65536), asio::redirect_error(asio::use_awaitable, ec));
+      co_await socket_.async_read_some(buffer_.prepare(65536),
+                                       asio::redirect_error(asio::use_awaitable, ec));
     server_.observe(request, s.status, {});
     co_return false;
   }
@@ -218,7 +226,8 @@ class Server::Session : public async::Watchdog::Entry {
       if (to_lower_ascii(h.name) == "x-forwarded-for") all += (all.empty() ? "" : ",") + h.value;
     for (int hop = 1; !all.empty(); ++hop) {
       const auto comma = all.rfind(',');
-      const std::string entry(trim(std::string_view(all).substr(comma == std::string::npos ? 0 : comma + 1)));
+      const std::string entry(
+          trim(std::string_view(all).substr(comma == std::string::npos ? 0 : comma + 1)));
       boost::system::error_code ec;
       const auto address = asio::ip::make_address(entry, ec);
       if (ec) return;
@@ -247,7 +256,8 @@ class Server::Session : public async::Watchdog::Entry {
     if (!head && response.status != 204 && response.status != 304) out += response.body;
     arm(after(server_.settings_.write_timeout));
     boost::system::error_code ec;
-    co_await asio::async_write(socket_, asio::buffer(out), asio::redirect_error(asio::use_awaitable, ec));
+    co_await asio::async_write(socket_, asio::buffer(out),
+                               asio::redirect_error(asio::use_awaitable, ec));
     disarm();
     server_.observe(request, response.status, std::chrono::steady_clock::now() - start);
     if (!keep_alive && !ec) socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
@@ -278,7 +288,9 @@ Server::~Server() = default;
 void Server::listen() {
   boost::system::error_code ec;
   const auto address = asio::ip::make_address(settings_.host, ec);
-  if (ec) fail(Code::invalid_argument, "cannot_listen", "http.host '" + settings_.host + "' is not an IP address");
+  if (ec)
+    fail(Code::invalid_argument, "cannot_listen",
+         "http.host '" + settings_.host + "' is not an IP address");
   const asio::ip::tcp::endpoint endpoint(address, static_cast<std::uint16_t>(settings_.port));
   acceptor_.open(endpoint.protocol());
   acceptor_.set_option(asio::socket_base::reuse_address(true));
@@ -319,7 +331,8 @@ Async<> Server::drain() {
   acceptor_.close(ec);
   for (Session* session : open_) session->close_if_idle();
   if (!co_await sessions_.drained(after(settings_.drain_timeout)))
-    obs::log(obs::Level::warn, "requests were still running at the end of the drain", {{"connections", open_.size()}});
+    obs::log(obs::Level::warn, "requests were still running at the end of the drain",
+             {{"connections", open_.size()}});
   co_await sessions_.stop();
 }
 
@@ -327,19 +340,27 @@ void Server::observe(const Request& request, int status, std::chrono::steady_clo
   auto it = routes_.find(request.route);
   if (it == routes_.end()) {
     it = routes_.emplace(request.route, RouteMetrics{}).first;
-    it->second.seconds = &metrics_.seconds("coditect_http_request_seconds", "Time to answer", {{"route", request.route}});
+    it->second.seconds = &metrics_.seconds("coditect_http_request_seconds", "Time to answer",
+                                           {{"route", request.route}});
     for (int i = 1; i < 6; ++i)
-      it->second.by_class[i] = &metrics_.counter("coditect_http_requests_total", "Requests answered",
-                                                 {{"route", request.route}, {"status", std::to_string(i) + "xx"}});
+      it->second.by_class[i] =
+          &metrics_.counter("coditect_http_requests_total", "Requests answered",
+                            {{"route", request.route}, {"status", std::to_string(i) + "xx"}});
   }
   const double seconds = std::chrono::duration<double>(time).count();
   it->second.seconds->Observe(seconds);
   it->second.by_class[std::clamp(status / 100, 1, 5)]->Increment();
   if (settings_.access_log)
     obs::log(obs::Level::info, "request",
-             {{"method", request.method}, {"path", request.path()}, {"route", request.route}, {"status", status},
-              {"ms", seconds * 1000}, {"tenant", request.tenant}, {"request_id", request.id},
-              {"trace_id", request.trace.trace_id_hex()}, {"remote", request.remote}});
+             {{"method", request.method},
+              {"path", request.path()},
+              {"route", request.route},
+              {"status", status},
+              {"ms", seconds * 1000},
+              {"tenant", request.tenant},
+              {"request_id", request.id},
+              {"trace_id", request.trace.trace_id_hex()},
+              {"remote", request.remote}});
 }
 
 }  // namespace coditect::http

@@ -16,9 +16,10 @@ struct ServerSettings {
   int max_header_bytes = 16384;
   int max_url_bytes = 8192;
   int max_body_bytes = 1048576;
-  std::chrono::milliseconds header_timeout{10000};   ///< from the first byte to the end of the headers
-  std::chrono::milliseconds body_timeout{30000};     ///< from the headers to the end of the body
-  std::chrono::milliseconds idle_timeout{60000};     ///< between two requests
+  std::chrono::milliseconds header_timeout{
+      10000};                                     ///< from the first byte to the end of the headers
+  std::chrono::milliseconds body_timeout{30000};  ///< from the headers to the end of the body
+  std::chrono::milliseconds idle_timeout{60000};  ///< between two requests
   std::chrono::milliseconds write_timeout{30000};    ///< for the client to take the answer
   std::chrono::milliseconds request_timeout{10000};  ///< for the work
   std::chrono::milliseconds drain_timeout{10000};    ///< for running requests at shutdown

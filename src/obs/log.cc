@@ -41,7 +41,8 @@ void append_json_string(std::string& out, std::string_view text) {
       default:
         if (static_cast<unsigned char>(c) < 0x20)
           fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
-        else out += c;
+        else
+          out += c;
     }
   }
   out += '"';
@@ -61,15 +62,19 @@ void log(Level level, std::string_view message, std::initializer_list<LogField> 
     line += ',';
     append_json_string(line, field.name);
     line += ':';
-    if (const auto* text = std::get_if<std::string_view>(&field.value)) append_json_string(line, *text);
-    else if (const auto* number = std::get_if<std::int64_t>(&field.value)) line += std::to_string(*number);
+    if (const auto* text = std::get_if<std::string_view>(&field.value))
+      append_json_string(line, *text);
+    else if (const auto* number = std::get_if<std::int64_t>(&field.value))
+      line += std::to_string(*number);
     else if (const auto* real = std::get_if<double>(&field.value))
       line += std::isfinite(*real) ? fmt::format("{:.6g}", *real) : "null";
-    else line += std::get<bool>(field.value) ? "true" : "false";
+    else
+      line += std::get<bool>(field.value) ? "true" : "false";
   }
   line += "}\n";
   // Nothing sensible is left to do when the log itself cannot be written.
-  [[maybe_unused]] const auto written = ::write(log_file.load(std::memory_order_relaxed), line.data(), line.size());
+  [[maybe_unused]] const auto written =
+      ::write(log_file.load(std::memory_order_relaxed), line.data(), line.size());
 }
 
 }  // namespace coditect::obs

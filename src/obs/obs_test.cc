@@ -61,7 +61,8 @@ TEST(Trace, AFullQueueDropsAndCounts) {
 
 TEST(Trace, TheExportIsValidOtlpJson) {
   const auto parent = TraceContext::start(true);
-  Span span{.name = "GET /v1/\"x\"", .context = parent.child(), .parent = parent.span_id, .failed = true};
+  Span span{
+      .name = "GET /v1/\"x\"", .context = parent.child(), .parent = parent.span_id, .failed = true};
   span.attributes = {{"http.route", "/v1"}};
   const auto json = boost::json::parse(to_otlp_json({span, span}, "coditect")).as_object();
   const auto& spans = json.at("resourceSpans").at(0).at("scopeSpans").at(0).at("spans").as_array();
@@ -74,7 +75,8 @@ TEST(Metrics, TheSameNameAndLabelsAreTheSameCounter) {
   Metrics metrics;
   metrics.counter("coditect_test_total", "help", {{"kind", "a"}}).Increment();
   metrics.counter("coditect_test_total", "help", {{"kind", "a"}}).Increment();
-  EXPECT_NE(metrics.text().find("coditect_test_total{kind=\"a\"} 2"), std::string::npos) << metrics.text();
+  EXPECT_NE(metrics.text().find("coditect_test_total{kind=\"a\"} 2"), std::string::npos)
+      << metrics.text();
 }
 
 }  // namespace

@@ -53,12 +53,15 @@ TraceContext TraceContext::start(bool sampled) {
 
 std::optional<TraceContext> TraceContext::parse(std::string_view header) {
   // version "-" trace-id "-" parent-id "-" flags; later versions may append.
-  if (header.size() < 55 || header[2] != '-' || header[35] != '-' || header[52] != '-') return std::nullopt;
+  if (header.size() < 55 || header[2] != '-' || header[35] != '-' || header[52] != '-')
+    return std::nullopt;
   const auto version = header.substr(0, 2);
   if (version == "ff" || !from_hex(version)) return std::nullopt;
-  if (version == "00" ? header.size() != 55 : (header.size() > 55 && header[55] != '-')) return std::nullopt;
+  if (version == "00" ? header.size() != 55 : (header.size() > 55 && header[55] != '-'))
+    return std::nullopt;
   TraceContext context;
-  if (!parse_hex(header.substr(3, 32), context.trace_id) || !parse_hex(header.substr(36, 16), context.span_id))
+  if (!parse_hex(header.substr(3, 32), context.trace_id) ||
+      !parse_hex(header.substr(36, 16), context.span_id))
     return std::nullopt;
   const auto flags = from_hex(header.substr(53, 2));
   if (!flags) return std::nullopt;
@@ -80,8 +83,10 @@ std::string TraceContext::trace_id_hex() const { return hex(trace_id); }
 
 void SpanQueue::push(Span span) {
   const std::lock_guard lock(mutex_);
-  if (spans_.size() >= capacity_) ++dropped_;
-  else spans_.push_back(std::move(span));
+  if (spans_.size() >= capacity_)
+    ++dropped_;
+  else
+    spans_.push_back(std::move(span));
 }
 
 std::vector<Span> SpanQueue::take(std::size_t most) {
@@ -103,7 +108,8 @@ std::string to_otlp_json(const std::vector<Span>& spans, std::string_view servic
   std::string out =
       R"({"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":)";
   append_json_string(out, service);
-  out += R"(}}]},"scopeSpans":[{"scope":{"name":"coditect","version":")" CODITECT_VERSION R"("},"spans":[)";
+  out += R"(}}]},"scopeSpans":[{"scope":{"name":"coditect","version":")" CODITECT_VERSION
+         R"("},"spans":[)";
   bool first = true;
   for (const auto& span : spans) {
     if (!std::exchange(first, false)) out += ',';

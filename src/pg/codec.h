@@ -32,8 +32,19 @@ struct NoRow {};
 
 /// Type numbers from pg_type.dat.
 enum TypeOid : Oid {
-  kBool = 16, kBytea = 17, kInt8 = 20, kInt2 = 21, kInt4 = 23, kText = 25, kFloat8 = 701,
-  kTextArray = 1009, kDate = 1082, kTimestamptz = 1184, kUuid = 2950, kUuidArray = 2951, kJsonb = 3802,
+  kBool = 16,
+  kBytea = 17,
+  kInt8 = 20,
+  kInt2 = 21,
+  kInt4 = 23,
+  kText = 25,
+  kFloat8 = 701,
+  kTextArray = 1009,
+  kDate = 1082,
+  kTimestamptz = 1184,
+  kUuid = 2950,
+  kUuidArray = 2951,
+  kJsonb = 3802,
 };
 
 namespace detail {
@@ -139,14 +150,16 @@ struct Codec<Timestamp> {
     detail::put_int(out, v.time_since_epoch().count() - detail::kEpochMicroseconds);
   }
   static Timestamp decode(std::string_view b) {
-    return Timestamp(std::chrono::microseconds(detail::get_int<std::int64_t>(b) + detail::kEpochMicroseconds));
+    return Timestamp(
+        std::chrono::microseconds(detail::get_int<std::int64_t>(b) + detail::kEpochMicroseconds));
   }
 };
 template <>
 struct Codec<Date> {
   static constexpr Oid oid = kDate;
   static void encode(std::string& out, Date v) {
-    detail::put_int(out, static_cast<std::int32_t>(v.time_since_epoch().count() - detail::kEpochDays));
+    detail::put_int(out,
+                    static_cast<std::int32_t>(v.time_since_epoch().count() - detail::kEpochDays));
   }
   static Date decode(std::string_view b) {
     return Date(std::chrono::days(detail::get_int<std::int32_t>(b) + detail::kEpochDays));
@@ -161,7 +174,8 @@ struct Codec<E> {
   static void encode(std::string& out, E v) { out += boost::describe::enum_to_string(v, ""); }
   static E decode(std::string_view b) {
     E v{};
-    if (!boost::describe::enum_from_string(std::string(b).c_str(), v)) detail::malformed("unknown enumerator");
+    if (!boost::describe::enum_from_string(std::string(b).c_str(), v))
+      detail::malformed("unknown enumerator");
     return v;
   }
 };
@@ -224,8 +238,10 @@ class Params {
   template <class T>
   void add(const T& value) {
     if constexpr (detail::is_optional<T>) {
-      if (value) add(*value);
-      else put(Codec<typename T::value_type>::oid, true, 0);
+      if (value)
+        add(*value);
+      else
+        put(Codec<typename T::value_type>::oid, true, 0);
     } else {
       const auto at = data_.size();
       Codec<T>::encode(data_, value);
@@ -240,7 +256,8 @@ class Params {
   /// Valid as long as this object is neither changed nor moved.
   std::vector<const char*> values() const {
     std::vector<const char*> out(types_.size());
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = null_[i] ? nullptr : data_.data() + starts_[i];
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i] = null_[i] ? nullptr : data_.data() + starts_[i];
     return out;
   }
 
@@ -271,7 +288,8 @@ T decode_value(const PGresult* r, int row, int column) {
     return decode_value<typename T::value_type>(r, row, column);
   } else {
     if (PQgetisnull(r, row, column) != 0) detail::malformed("NULL in a column that has none");
-    return Codec<T>::decode({PQgetvalue(r, row, column), static_cast<std::size_t>(PQgetlength(r, row, column))});
+    return Codec<T>::decode(
+        {PQgetvalue(r, row, column), static_cast<std::size_t>(PQgetlength(r, row, column))});
   }
 }
 
@@ -284,8 +302,10 @@ Row decode_row(const PGresult* r, int row) {
   } else if constexpr (boost::describe::has_describe_members<Row>::value) {
     Row out{};
     int column = 0;
-    using Members = boost::describe::describe_members<Row, boost::describe::mod_public | boost::describe::mod_inherited>;
-    if (PQnfields(r) != static_cast<int>(boost::mp11::mp_size<Members>::value)) detail::malformed("other columns than members");
+    using Members = boost::describe::describe_members<Row, boost::describe::mod_public |
+                                                               boost::describe::mod_inherited>;
+    if (PQnfields(r) != static_cast<int>(boost::mp11::mp_size<Members>::value))
+      detail::malformed("other columns than members");
     boost::mp11::mp_for_each<Members>([&](auto member) {
       using Value = std::remove_reference_t<decltype(out.*member.pointer)>;
       out.*member.pointer = decode_value<Value>(r, row, column++);

@@ -18,7 +18,8 @@ SqlError sql_error(const PGresult* r) {
     const char* text = PQresultErrorField(r, code);
     return std::string(text != nullptr ? text : "");
   };
-  return {field(PG_DIAG_SQLSTATE), without_shard_suffix(field(PG_DIAG_CONSTRAINT_NAME)), field(PG_DIAG_MESSAGE_PRIMARY)};
+  return {field(PG_DIAG_SQLSTATE), without_shard_suffix(field(PG_DIAG_CONSTRAINT_NAME)),
+          field(PG_DIAG_MESSAGE_PRIMARY)};
 }
 
 void on_notice(void*, const PGresult* r) {
@@ -38,7 +39,8 @@ Error classify(const SqlError& e) {
   if (state == "57014") return {Code::deadline_exceeded, "database_timeout", detail};
   if (kind == "40") return {Code::unavailable, "transaction_conflict", detail, {}, soon};
   if (state == "55P03") return {Code::unavailable, "database_lock_timeout", detail, {}, soon};
-  if (kind == "08" || kind == "53" || kind == "57" || kind == "58" || state == "25P03" || state == "25006")
+  if (kind == "08" || kind == "53" || kind == "57" || kind == "58" || state == "25P03" ||
+      state == "25006")
     return {Code::unavailable, "database_unavailable", detail, {}, soon};
   if (state == "23505") return {Code::conflict, "already_exists", detail};
   if (state == "23503") return {Code::conflict, "reference_not_found", detail};
@@ -78,22 +80,28 @@ void Connection::lost(std::string_view where) {
   disarm();
   const std::string text = PQerrorMessage(conn_.get());
   if (expired_ && connected_) fail(Code::deadline_exceeded, "database_timeout", std::string(where));
-  throw Failure({Code::unavailable, "database_connection_lost",
-                 std::string(where) + ": " + (expired_ ? "timed out" : std::string(trim(text))), {}, std::chrono::seconds(1)});
+  throw Failure({Code::unavailable,
+                 "database_connection_lost",
+                 std::string(where) + ": " + (expired_ ? "timed out" : std::string(trim(text))),
+                 {},
+                 std::chrono::seconds(1)});
 }
 
 Async<> Connection::wait(async::Ready what) {
-  if (expired_ || !co_await async::wait_ready(socket_, what)) lost(expired_ ? "deadline" : "cancelled");
+  if (expired_ || !co_await async::wait_ready(socket_, what))
+    lost(expired_ ? "deadline" : "cancelled");
 }
 
-Async<std::unique_ptr<Connection>> Connection::open(async::Loop& loop, std::string conninfo, Deadline deadline) {
+Async<std::unique_ptr<Connection>> Connection::open(async::Loop& loop, std::string conninfo,
+                                                    Deadline deadline) {
   std::unique_ptr<Connection> c(new Connection(loop));
   c->conn_.reset(PQconnectStart(conninfo.c_str()));
   if (!c->conn_ || PQstatus(c->conn_.get()) == CONNECTION_BAD) c->lost("connect");
   PQsetNoticeReceiver(c->conn_.get(), on_notice, nullptr);
   c->arm(deadline);
   // libpq may change its socket while it tries addresses or falls back from TLS: watch it anew.
-  for (auto state = PGRES_POLLING_WRITING; state != PGRES_POLLING_OK; state = PQconnectPoll(c->conn_.get())) {
+  for (auto state = PGRES_POLLING_WRITING; state != PGRES_POLLING_OK;
+       state = PQconnectPoll(c->conn_.get())) {
     if (state == PGRES_POLLING_FAILED) c->lost("connect");
     c->watch_socket();
     co_await c->wait(state == PGRES_POLLING_READING ? async::Ready::read : async::Ready::write);
@@ -101,13 +109,16 @@ Async<std::unique_ptr<Connection>> Connection::open(async::Loop& loop, std::stri
   }
   c->watch_socket();
   c->disarm();
-  if (PQsetnonblocking(c->conn_.get(), 1) != 0 || PQenterPipelineMode(c->conn_.get()) != 1) c->lost("pipeline");
+  if (PQsetnonblocking(c->conn_.get(), 1) != 0 || PQenterPipelineMode(c->conn_.get()) != 1)
+    c->lost("pipeline");
   c->connected_ = true;
   c->opened_at_ = std::chrono::steady_clock::now();
   co_return c;
 }
 
-bool Connection::idle() const { return !broken_ && PQtransactionStatus(conn_.get()) == PQTRANS_IDLE; }
+bool Connection::idle() const {
+  return !broken_ && PQtransactionStatus(conn_.get()) == PQTRANS_IDLE;
+}
 
 void Connection::send(std::span<const Command> commands, std::vector<std::string_view>& prepares) {
   PGconn* const c = conn_.get();
@@ -116,7 +127,8 @@ void Connection::send(std::span<const Command> commands, std::vector<std::string
     const auto values = p.values();
     bool sent = false;
     if (command.name.empty()) {
-      sent = PQsendQueryParams(c, command.sql.c_str(), p.size(), p.types(), values.data(), p.lengths(), p.formats(), 1) == 1;
+      sent = PQsendQueryParams(c, command.sql.c_str(), p.size(), p.types(), values.data(),
+                               p.lengths(), p.formats(), 1) == 1;
     } else {
       const std::string name(command.name);
       sent = true;
@@ -128,7 +140,8 @@ void Connection::send(std::span<const Command> commands, std::vector<std::string
       } else {
         prepares.push_back({});
       }
-      sent = sent && PQsendQueryPrepared(c, name.c_str(), p.size(), values.data(), p.lengths(), p.formats(), 1) == 1;
+      sent = sent && PQsendQueryPrepared(c, name.c_str(), p.size(), values.data(), p.lengths(),
+                                         p.formats(), 1) == 1;
     }
     if (command.name.empty()) prepares.push_back({});
     if (!sent) lost("send");
@@ -156,7 +169,8 @@ Async<Connection::Outcome> Connection::run(std::span<const Command> commands, De
   };
   for (;;) {
     // Write and read together: a server that blocks on its answers would never read the rest.
-    for (int pending = PQflush(conn_.get()); pending != 0 || PQisBusy(conn_.get()) != 0; pending = PQflush(conn_.get())) {
+    for (int pending = PQflush(conn_.get()); pending != 0 || PQisBusy(conn_.get()) != 0;
+         pending = PQflush(conn_.get())) {
       if (pending < 0) lost("write");
       co_await wait(pending == 1 ? async::Ready::either : async::Ready::read);
       if (PQconsumeInput(conn_.get()) != 1) lost("read");

@@ -49,7 +49,8 @@ Error error_of(const SqlError& e);
 class Connection : private async::Watchdog::Entry {
  public:
   /// `conninfo` as for PQconnectdb: a URL or key=value pairs, sslmode included.
-  static Async<std::unique_ptr<Connection>> open(async::Loop& loop, std::string conninfo, Deadline deadline);
+  static Async<std::unique_ptr<Connection>> open(async::Loop& loop, std::string conninfo,
+                                                 Deadline deadline);
   ~Connection() override;
 
   struct Outcome {

@@ -6,8 +6,8 @@ namespace coditect::pg {
 
 using namespace std::chrono_literals;
 
-Listener::Listener(async::Loop& loop, std::string conninfo, std::string channel, OnMessage on_message,
-                   std::function<void()> on_gap)
+Listener::Listener(async::Loop& loop, std::string conninfo, std::string channel,
+                   OnMessage on_message, std::function<void()> on_gap)
     : loop_(loop),
       conninfo_(std::move(conninfo)),
       channel_(std::move(channel)),
@@ -19,9 +19,11 @@ Async<> Listener::run() {
     try {
       co_await listen();
     } catch (const Failure& f) {  // the connection, not the work, has ended: try again
-      obs::log(obs::Level::warn, "LISTEN connection lost", {{"channel", channel_}, {"error", f.what()}});
+      obs::log(obs::Level::warn, "LISTEN connection lost",
+               {{"channel", channel_}, {"error", f.what()}});
     }
-    if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) co_return;
+    if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
+      co_return;
     co_await async::sleep_for(backoff_.next());
   }
 }

@@ -13,13 +13,16 @@ class Listener {
   using OnMessage = std::function<void(const std::string& payload)>;
 
   /// `on_gap` runs whenever messages may have been missed: at the start and after each loss.
-  Listener(async::Loop& loop, std::string conninfo, std::string channel, OnMessage on_message, std::function<void()> on_gap);
+  Listener(async::Loop& loop, std::string conninfo, std::string channel, OnMessage on_message,
+           std::function<void()> on_gap);
 
   /// Listens until it is cancelled; reconnects by itself. Spawn it in a TaskGroup.
   Async<> run();
 
   /// Whether every message up to half a second ago is known to have arrived.
-  bool current() const { return std::chrono::steady_clock::now() - last_sign_ < std::chrono::milliseconds(500); }
+  bool current() const {
+    return std::chrono::steady_clock::now() - last_sign_ < std::chrono::milliseconds(500);
+  }
 
  private:
   Async<> listen();

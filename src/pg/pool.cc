@@ -7,7 +7,8 @@ namespace coditect::pg {
 namespace {
 
 [[noreturn]] void busy(std::string detail) {
-  throw Failure({Code::unavailable, "database_busy", std::move(detail), {}, std::chrono::seconds(1)});
+  throw Failure(
+      {Code::unavailable, "database_busy", std::move(detail), {}, std::chrono::seconds(1)});
 }
 
 }  // namespace
@@ -33,11 +34,16 @@ Pool::Pool(async::Loop& loop, PoolSettings settings, obs::Metrics& metrics, cons
       tasks_(loop.io()),
       metrics_(metrics),
       open_gauge_(metrics.gauge("coditect_db_connections", "Open connections", {{"pool", name}})),
-      in_use_(metrics.gauge("coditect_db_connections_in_use", "Connections on loan", {{"pool", name}})),
-      waiting_(metrics.gauge("coditect_db_waiting", "Callers that wait for a connection", {{"pool", name}})),
-      wait_seconds_(metrics.seconds("coditect_db_wait_seconds", "Wait for a connection", {{"pool", name}})),
-      refused_(metrics.counter("coditect_db_refused_total", "Callers refused because the pool was busy", {{"pool", name}})),
-      lost_(metrics.counter("coditect_db_lost_total", "Connections lost or abandoned", {{"pool", name}})) {}
+      in_use_(
+          metrics.gauge("coditect_db_connections_in_use", "Connections on loan", {{"pool", name}})),
+      waiting_(metrics.gauge("coditect_db_waiting", "Callers that wait for a connection",
+                             {{"pool", name}})),
+      wait_seconds_(
+          metrics.seconds("coditect_db_wait_seconds", "Wait for a connection", {{"pool", name}})),
+      refused_(metrics.counter("coditect_db_refused_total",
+                               "Callers refused because the pool was busy", {{"pool", name}})),
+      lost_(metrics.counter("coditect_db_lost_total", "Connections lost or abandoned",
+                            {{"pool", name}})) {}
 
 Pool::~Pool() = default;
 
@@ -63,7 +69,8 @@ void Pool::observe(std::string_view statement, std::chrono::steady_clock::durati
 Async<std::unique_ptr<Connection>> Pool::open(Deadline deadline) {
   ++total_;
   try {
-    auto c = co_await Connection::open(loop_, settings_.conninfo, std::min(deadline, after(settings_.connect_timeout)));
+    auto c = co_await Connection::open(loop_, settings_.conninfo,
+                                       std::min(deadline, after(settings_.connect_timeout)));
     const auto session = [](const char* name, std::chrono::milliseconds value) {
       return Command{{}, "SET " + std::string(name) + " = " + std::to_string(value.count()), {}};
     };
@@ -73,7 +80,8 @@ Async<std::unique_ptr<Connection>> Pool::open(Deadline deadline) {
         // The server notices within a second that an abandoned statement has no reader.
         session("client_connection_check_interval", std::chrono::milliseconds(1000)),
     };
-    const auto outcome = co_await c->run(settings, std::min(deadline, after(settings_.connect_timeout)));
+    const auto outcome =
+        co_await c->run(settings, std::min(deadline, after(settings_.connect_timeout)));
     if (outcome.error) throw SqlFailure(*outcome.error);
     backoff_.reset();
     retry_at_ = {};
@@ -104,13 +112,18 @@ Async<Lease> Pool::acquire(Deadline deadline) {
     lease = Lease(*this, std::move(c));
   } else if (total_ < settings_.size) {
     if (asked < retry_at_)
-      throw Failure({Code::unavailable, "database_connection_lost", "waiting before the next try", {}, std::chrono::seconds(1)});
+      throw Failure({Code::unavailable,
+                     "database_connection_lost",
+                     "waiting before the next try",
+                     {},
+                     std::chrono::seconds(1)});
     lease = Lease(*this, co_await open(deadline));
   } else {
     lease = co_await wait_for_one(deadline);
   }
   in_use_.Increment();
-  wait_seconds_.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count());
+  wait_seconds_.Observe(
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count());
   co_return lease;
 }
 
@@ -128,14 +141,20 @@ Async<Lease> Pool::wait_for_one(Deadline deadline) {
     co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, ec));
   } catch (...) {  // the waiting work was cancelled: leave the queue, then pass it on
     waiting_.Decrement();
-    if (waiter.given) hand_on(std::move(waiter.given));
-    else if (!waiter.refused) waiters_.erase(place);
+    if (waiter.given)
+      hand_on(std::move(waiter.given));
+    else if (!waiter.refused)
+      waiters_.erase(place);
     throw;
   }
   waiting_.Decrement();
   if (waiter.given) co_return Lease(*this, std::move(waiter.given));
   if (waiter.refused)
-    throw Failure({Code::unavailable, "database_connection_lost", "the server is away", {}, std::chrono::seconds(1)});
+    throw Failure({Code::unavailable,
+                   "database_connection_lost",
+                   "the server is away",
+                   {},
+                   std::chrono::seconds(1)});
   waiters_.erase(place);
   refused_.Increment();
   busy("no connection came free in time");

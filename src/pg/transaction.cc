@@ -9,11 +9,12 @@ namespace {
 
 /// A failure that a second try on a fresh connection may cure, and that changed nothing.
 bool worth_a_retry(const SqlError& e) {
-  return e.state.starts_with("40") || e.state == "26000" || e.state == "57P01" || e.state == "57P02" ||
-         (e.state == "0A000" && e.message.contains("cached plan"));
+  return e.state.starts_with("40") || e.state == "26000" || e.state == "57P01" ||
+         e.state == "57P02" || (e.state == "0A000" && e.message.contains("cached plan"));
 }
 
-void observe(Pool& pool, const std::vector<Command>& commands, std::chrono::steady_clock::time_point start) {
+void observe(Pool& pool, const std::vector<Command>& commands,
+             std::chrono::steady_clock::time_point start) {
   const auto time = std::chrono::steady_clock::now() - start;
   for (const auto& command : commands)
     if (!command.name.empty() && command.name.contains('.')) pool.observe(command.name, time);
@@ -23,16 +24,25 @@ void observe(Pool& pool, const std::vector<Command>& commands, std::chrono::stea
 
 std::vector<Command> opening(const Pool& pool, Deadline deadline, bool read_only) {
   std::vector<Command> commands;
-  commands.push_back(read_only ? Command{"begin_read", "BEGIN READ ONLY", {}} : Command{"begin", "BEGIN", {}});
+  commands.push_back(read_only ? Command{"begin_read", "BEGIN READ ONLY", {}}
+                               : Command{"begin", "BEGIN", {}});
   const auto left = remaining(deadline);
   // A fifth of slack: a fresh request does not pay for a setting that changes nothing.
   if (left < pool.settings().statement_timeout * 4 / 5)
-    commands.push_back({{}, "SET LOCAL statement_timeout = " + std::to_string(std::max<std::int64_t>(left.count(), 1)), {}});
+    commands.push_back(
+        {{},
+         "SET LOCAL statement_timeout = " + std::to_string(std::max<std::int64_t>(left.count(), 1)),
+         {}});
   return commands;
 }
 
-Transaction::Transaction(Pool& pool, Deadline deadline, std::vector<Command> prelude, Inspect inspect)
-    : pool_(&pool), deadline_(deadline), waiting_(std::move(prelude)), prelude_size_(waiting_.size()), inspect_(inspect) {}
+Transaction::Transaction(Pool& pool, Deadline deadline, std::vector<Command> prelude,
+                         Inspect inspect)
+    : pool_(&pool),
+      deadline_(deadline),
+      waiting_(std::move(prelude)),
+      prelude_size_(waiting_.size()),
+      inspect_(inspect) {}
 
 void Transaction::defer(Command command) {
   CHECK(!over_);
@@ -56,7 +66,8 @@ Async<Connection::Outcome> Transaction::send() {
   observe(*pool_, commands, start);
   if (first && inspect_ != nullptr && outcome.results.size() >= opened + prelude_size_) {
     std::vector<Result> prelude;
-    for (std::size_t i = 0; i < prelude_size_; ++i) prelude.push_back(std::move(outcome.results[opened + i]));
+    for (std::size_t i = 0; i < prelude_size_; ++i)
+      prelude.push_back(std::move(outcome.results[opened + i]));
     inspect_(prelude);
   }
   co_return outcome;
@@ -88,7 +99,8 @@ Async<> Transaction::commit() {
   try {
     outcome = co_await lease_->run(commands, deadline_);
   } catch (const Failure& f) {  // nobody can tell whether it happened: say so
-    throw Failure({Code::unavailable, "commit_outcome_unknown", f.what(), {}, std::chrono::seconds(1)});
+    throw Failure(
+        {Code::unavailable, "commit_outcome_unknown", f.what(), {}, std::chrono::seconds(1)});
   }
   if (outcome.error) throw SqlFailure(std::move(*outcome.error));
   // COMMIT of an aborted transaction succeeds, with the tag ROLLBACK.
@@ -120,7 +132,8 @@ Async<Result> read(Pool& pool, Deadline deadline, std::vector<Command> prelude, 
       auto outcome = co_await lease->run(commands, deadline);
       observe(pool, commands, start);
       if (!outcome.error) co_return std::move(outcome.results[wanted]);
-      if (attempt > 1 || !worth_a_retry(*outcome.error)) throw SqlFailure(std::move(*outcome.error));
+      if (attempt > 1 || !worth_a_retry(*outcome.error))
+        throw SqlFailure(std::move(*outcome.error));
       // A new connection has no stale statement.
       if (!outcome.error->state.starts_with("40")) lost = true;
     } catch (const SqlFailure&) {

@@ -15,7 +15,8 @@ class Transaction {
   using Inspect = void (*)(const std::vector<Result>& prelude);
 
   /// `prelude`: commands after BEGIN, e.g. SET LOCAL.
-  Transaction(Pool& pool, Deadline deadline, std::vector<Command> prelude, Inspect inspect = nullptr);
+  Transaction(Pool& pool, Deadline deadline, std::vector<Command> prelude,
+              Inspect inspect = nullptr);
   Transaction(Transaction&&) = default;
 
   /// Sends the command with the next flush; its result is checked for errors, then dropped.

@@ -15,7 +15,8 @@ using Unix = asio::local::stream_protocol::socket;
 using Tls = asio::ssl::stream<Tcp>;
 
 [[noreturn]] void unavailable(std::string detail) {
-  throw Failure({Code::unavailable, "redis_unavailable", std::move(detail), {}, std::chrono::seconds(1)});
+  throw Failure(
+      {Code::unavailable, "redis_unavailable", std::move(detail), {}, std::chrono::seconds(1)});
 }
 
 }  // namespace
@@ -23,7 +24,9 @@ using Tls = asio::ssl::stream<Tcp>;
 coditect::Result<Settings> Settings::parse(const std::string& url) {
   const auto wrong = [](std::string_view why) {
     return coditect::error(Code::invalid_argument, "invalid_redis_url",
-                           std::string(why) + "; write redis://[user][:password@]host[:port], rediss:// or unix:///path?password=...");
+                           std::string(why) +
+                               "; write redis://[user][:password@]host[:port], rediss:// or "
+                               "unix:///path?password=...");
   };
   Settings s;
   std::string_view rest = url;
@@ -34,13 +37,16 @@ coditect::Result<Settings> Settings::parse(const std::string& url) {
     if (!s.host.starts_with('/')) return wrong("the socket's path must be absolute");
     constexpr std::string_view kPassword = "?password=";
     if (mark != rest.npos) {
-      if (!rest.substr(mark).starts_with(kPassword)) return wrong("only ?password= is known after the path");
+      if (!rest.substr(mark).starts_with(kPassword))
+        return wrong("only ?password= is known after the path");
       s.password = rest.substr(mark + kPassword.size());
     }
     return s;
   }
-  if (rest.starts_with("rediss://")) s.tls = true;
-  else if (!rest.starts_with("redis://")) return wrong("the scheme is unknown");
+  if (rest.starts_with("rediss://"))
+    s.tls = true;
+  else if (!rest.starts_with("redis://"))
+    return wrong("the scheme is unknown");
   rest.remove_prefix(s.tls ? 9 : 8);
   if (rest.ends_with('/')) rest.remove_suffix(1);
   if (const auto at = rest.rfind('@'); at != rest.npos) {
@@ -56,7 +62,8 @@ coditect::Result<Settings> Settings::parse(const std::string& url) {
   if (colon != rest.npos) {
     const auto port = rest.substr(colon + 1);
     const auto [end, bad] = std::from_chars(port.data(), port.data() + port.size(), s.port);
-    if (bad != std::errc() || end != port.data() + port.size() || s.port < 1 || s.port > 65535) return wrong("the port is malformed");
+    if (bad != std::errc() || end != port.data() + port.size() || s.port < 1 || s.port > 65535)
+      return wrong("the port is malformed");
   }
   return s;
 }
@@ -73,17 +80,23 @@ struct Client::Pending {
 class Client::Link : public async::Watchdog::Entry {
  public:
   Link(async::Loop& loop, const Settings& settings)
-      : Entry(loop.watchdog()), loop_(loop), settings_(settings), wake_(loop.io(), Deadline::max()), tls_(asio::ssl::context::tls_client) {}
+      : Entry(loop.watchdog()),
+        loop_(loop),
+        settings_(settings),
+        wake_(loop.io(), Deadline::max()),
+        tls_(asio::ssl::context::tls_client) {}
 
   Async<> connect() {
     arm(after(settings_.connect_timeout));
     try {
       if (settings_.host.starts_with('/')) {
         auto& socket = stream_.emplace<Unix>(loop_.io());
-        co_await socket.async_connect(asio::local::stream_protocol::endpoint(settings_.host), asio::use_awaitable);
+        co_await socket.async_connect(asio::local::stream_protocol::endpoint(settings_.host),
+                                      asio::use_awaitable);
       } else {
         asio::ip::tcp::resolver resolver(loop_.io());
-        const auto found = co_await resolver.async_resolve(settings_.host, std::to_string(settings_.port), asio::use_awaitable);
+        const auto found = co_await resolver.async_resolve(
+            settings_.host, std::to_string(settings_.port), asio::use_awaitable);
         if (settings_.tls) {
           tls_.set_default_verify_paths();
           auto& stream = stream_.emplace<Tls>(loop_.io(), tls_);
@@ -93,7 +106,8 @@ class Client::Link : public async::Watchdog::Entry {
           co_await asio::async_connect(stream.next_layer(), found, asio::use_awaitable);
           co_await stream.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
         } else {
-          co_await asio::async_connect(stream_.emplace<Tcp>(loop_.io()), found, asio::use_awaitable);
+          co_await asio::async_connect(stream_.emplace<Tcp>(loop_.io()), found,
+                                       asio::use_awaitable);
         }
       }
     } catch (const boost::system::system_error& e) {  // Asio's error becomes ours
@@ -140,7 +154,8 @@ class Client::Link : public async::Watchdog::Entry {
 
   Async<Reply> ask(std::vector<std::string> words) {
     if (!open_) unavailable("not connected");
-    if (waiting_.size() >= static_cast<std::size_t>(settings_.max_pending)) unavailable("too many commands wait");
+    if (waiting_.size() >= static_cast<std::size_t>(settings_.max_pending))
+      unavailable("too many commands wait");
     const auto pending = std::make_shared<Pending>(loop_.io());
     append_command(outgoing_, words);
     waiting_.push_back({pending, after(settings_.timeout)});
@@ -174,22 +189,29 @@ class Client::Link : public async::Watchdog::Entry {
 
   /// The oldest command is late: later replies could not be told from its own, so the end.
   void on_deadline() override {
-    if (open_) close("timeout");
-    else cancel();
+    if (open_)
+      close("timeout");
+    else
+      cancel();
   }
 
   void cancel() {
     boost::system::error_code ec;
-    if (auto* tcp = std::get_if<Tcp>(&stream_)) tcp->close(ec);
-    else if (auto* local = std::get_if<Unix>(&stream_)) local->close(ec);
-    else if (auto* tls = std::get_if<Tls>(&stream_)) tls->next_layer().close(ec);
+    if (auto* tcp = std::get_if<Tcp>(&stream_))
+      tcp->close(ec);
+    else if (auto* local = std::get_if<Unix>(&stream_))
+      local->close(ec);
+    else if (auto* tls = std::get_if<Tls>(&stream_))
+      tls->next_layer().close(ec);
   }
 
   void deliver(Reply reply) {
     const auto pending = std::move(waiting_.front().pending);
     waiting_.pop_front();
-    if (waiting_.empty()) disarm();
-    else arm(waiting_.front().deadline);
+    if (waiting_.empty())
+      disarm();
+    else
+      arm(waiting_.front().deadline);
     pending->reply = std::move(reply);
     pending->answered = true;
     pending->done.cancel();
@@ -198,9 +220,12 @@ class Client::Link : public async::Watchdog::Entry {
   Async<boost::system::error_code> write(const std::string& bytes) {
     boost::system::error_code ec;
     auto token = asio::redirect_error(asio::use_awaitable, ec);
-    if (auto* tcp = std::get_if<Tcp>(&stream_)) co_await asio::async_write(*tcp, asio::buffer(bytes), token);
-    else if (auto* local = std::get_if<Unix>(&stream_)) co_await asio::async_write(*local, asio::buffer(bytes), token);
-    else if (auto* tls = std::get_if<Tls>(&stream_)) co_await asio::async_write(*tls, asio::buffer(bytes), token);
+    if (auto* tcp = std::get_if<Tcp>(&stream_))
+      co_await asio::async_write(*tcp, asio::buffer(bytes), token);
+    else if (auto* local = std::get_if<Unix>(&stream_))
+      co_await asio::async_write(*local, asio::buffer(bytes), token);
+    else if (auto* tls = std::get_if<Tls>(&stream_))
+      co_await asio::async_write(*tls, asio::buffer(bytes), token);
     co_return ec;
   }
 
@@ -208,9 +233,12 @@ class Client::Link : public async::Watchdog::Entry {
     boost::system::error_code ec;
     auto token = asio::redirect_error(asio::use_awaitable, ec);
     std::size_t size = 0;
-    if (auto* tcp = std::get_if<Tcp>(&stream_)) size = co_await tcp->async_read_some(asio::buffer(chunk), token);
-    else if (auto* local = std::get_if<Unix>(&stream_)) size = co_await local->async_read_some(asio::buffer(chunk), token);
-    else if (auto* tls = std::get_if<Tls>(&stream_)) size = co_await tls->async_read_some(asio::buffer(chunk), token);
+    if (auto* tcp = std::get_if<Tcp>(&stream_))
+      size = co_await tcp->async_read_some(asio::buffer(chunk), token);
+    else if (auto* local = std::get_if<Unix>(&stream_))
+      size = co_await local->async_read_some(asio::buffer(chunk), token);
+    else if (auto* tls = std::get_if<Tls>(&stream_))
+      size = co_await tls->async_read_some(asio::buffer(chunk), token);
     co_return ec ? 0 : size;
   }
 
@@ -228,7 +256,8 @@ Client::Client(async::Loop& loop, Settings settings, obs::Metrics& metrics)
     : loop_(loop),
       settings_(std::move(settings)),
       tasks_(loop.io()),
-      failures_(metrics.counter("coditect_redis_failures_total", "Redis commands that got no answer")),
+      failures_(
+          metrics.counter("coditect_redis_failures_total", "Redis commands that got no answer")),
       up_(metrics.gauge("coditect_redis_connections", "Open connections to Redis")) {}
 
 Client::~Client() = default;
@@ -264,7 +293,8 @@ Async<> Client::stay_connected() {
       link_.reset();
       up_.Decrement();
     } catch (const Failure& f) {  // the connection failed, not the work: try again
-      if (!std::exchange(told, true)) obs::log(obs::Level::warn, "cannot reach Redis; going on without", {{"error", f.what()}});
+      if (!std::exchange(told, true))
+        obs::log(obs::Level::warn, "cannot reach Redis; going on without", {{"error", f.what()}});
     }
     link->close("over");
     co_await async::sleep_for(backoff.next());

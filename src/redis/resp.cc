@@ -51,7 +51,9 @@ Parser::Status Parser::parse(std::size_t& at, Reply& reply, int depth) {
   if (at >= buffer_.size()) return Status::incomplete;
   const char type = buffer_[at++];
   const auto head = line(at);
-  if (!head) return buffer_.size() - at > 65536 && type != '+' && type != '-' ? Status::malformed : Status::incomplete;
+  if (!head)
+    return buffer_.size() - at > 65536 && type != '+' && type != '-' ? Status::malformed
+                                                                     : Status::incomplete;
   reply = Reply{};
   std::int64_t n = 0;
   switch (type) {
@@ -60,11 +62,8 @@ Parser::Status Parser::parse(std::size_t& at, Reply& reply, int depth) {
     case '(':  // big number, as text
       reply = {Reply::Kind::text, std::string(*head)};
       return Status::complete;
-    case '-':
-      reply = {Reply::Kind::error, std::string(*head)};
-      return Status::complete;
-    case '_':
-      return Status::complete;
+    case '-': reply = {Reply::Kind::error, std::string(*head)}; return Status::complete;
+    case '_': return Status::complete;
     case '#':
       if (*head != "t" && *head != "f") return Status::malformed;
       reply = {Reply::Kind::integer, {}, *head == "t"};
@@ -74,7 +73,7 @@ Parser::Status Parser::parse(std::size_t& at, Reply& reply, int depth) {
       reply = {Reply::Kind::integer, {}, n};
       return Status::complete;
     case '$':
-    case '=':  // verbatim string
+    case '=':    // verbatim string
     case '!': {  // bulk error
       if (!parse_number(*head, n) || n < -1 || n > kMaxString) return Status::malformed;
       if (n == -1) return Status::complete;
@@ -96,13 +95,13 @@ Parser::Status Parser::parse(std::size_t& at, Reply& reply, int depth) {
       if (type == '%') n *= 2;
       for (std::int64_t i = 0; i < n; ++i) {
         Reply item;
-        if (const auto status = parse(at, item, depth + 1); status != Status::complete) return status;
+        if (const auto status = parse(at, item, depth + 1); status != Status::complete)
+          return status;
         reply.items.push_back(std::move(item));
       }
       return Status::complete;
     }
-    default:
-      return Status::malformed;
+    default: return Status::malformed;
   }
 }
 

@@ -13,14 +13,16 @@ struct DatabaseNames {
 };
 
 /// The login roles; ARCHITECTURE tells what each may do.
-inline constexpr const char* kLoginRoles[] = {"coditect_migrator", "coditect_app", "coditect_maintenance", "coditect_operator"};
+inline constexpr const char* kLoginRoles[] = {"coditect_migrator", "coditect_app",
+                                              "coditect_maintenance", "coditect_operator"};
 
 /// Makes the roles (with these passwords, by role name) and the two databases, where they are
 /// missing. The administrator needs CREATEROLE and CREATEDB, not superuser. Idempotent. Blocks.
-void bootstrap(const std::string& administrator, const std::map<std::string, Secret>& passwords, const DatabaseNames& names);
+void bootstrap(const std::string& administrator, const std::map<std::string, Secret>& passwords,
+               const DatabaseNames& names);
 
 /// The same server with another database, user and password: URL or key=value in, key=value out.
-std::string conninfo_for(const std::string& base, const std::string& database, const std::string& user, const Secret& password);
-
+std::string conninfo_for(const std::string& base, const std::string& database,
+                         const std::string& user, const Secret& password);
 
 }  // namespace coditect::schema

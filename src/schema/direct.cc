@@ -15,7 +15,8 @@ Direct::Direct(const std::string& conninfo) : conn_(PQconnectdb(conninfo.c_str()
 std::optional<std::string> Direct::try_execute(const std::string& sql, std::string* message) {
   const pg::Result r(PQexec(conn_.get(), sql.c_str()));
   const auto status = PQresultStatus(r.get());
-  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY) return std::nullopt;
+  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY)
+    return std::nullopt;
   const char* state = PQresultErrorField(r.get(), PG_DIAG_SQLSTATE);
   const std::string text(trim(PQerrorMessage(conn_.get())));
   if (state == nullptr) fail(Code::unavailable, "database_unreachable", text);
@@ -28,10 +29,12 @@ void Direct::execute(const std::string& sql) {
   if (try_execute(sql, &message)) fail(Code::internal, "sql_failed", message);
 }
 
-std::vector<Direct::Row> Direct::query(const std::string& sql, const std::vector<std::string>& values) {
+std::vector<Direct::Row> Direct::query(const std::string& sql,
+                                       const std::vector<std::string>& values) {
   std::vector<const char*> pointers;
   for (const auto& v : values) pointers.push_back(v.c_str());
-  const pg::Result r(PQexecParams(conn_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr, pointers.data(), nullptr, nullptr, 0));
+  const pg::Result r(PQexecParams(conn_.get(), sql.c_str(), static_cast<int>(values.size()),
+                                  nullptr, pointers.data(), nullptr, nullptr, 0));
   const auto status = PQresultStatus(r.get());
   if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
     fail(Code::internal, "sql_failed", std::string(trim(PQerrorMessage(conn_.get()))));
@@ -39,23 +42,29 @@ std::vector<Direct::Row> Direct::query(const std::string& sql, const std::vector
   for (int i = 0; i < PQntuples(r.get()); ++i) {
     auto& row = rows.emplace_back();
     for (int k = 0; k < PQnfields(r.get()); ++k)
-      row.push_back(PQgetisnull(r.get(), i, k) != 0 ? std::nullopt : std::optional<std::string>(PQgetvalue(r.get(), i, k)));
+      row.push_back(PQgetisnull(r.get(), i, k) != 0
+                        ? std::nullopt
+                        : std::optional<std::string>(PQgetvalue(r.get(), i, k)));
   }
   return rows;
 }
 
 std::string Direct::quote_name(const std::string& name) {
-  const std::unique_ptr<char, void (*)(void*)> text(PQescapeIdentifier(conn_.get(), name.data(), name.size()), PQfreemem);
+  const std::unique_ptr<char, void (*)(void*)> text(
+      PQescapeIdentifier(conn_.get(), name.data(), name.size()), PQfreemem);
   return text.get();
 }
 
 std::string Direct::quote_text(const std::string& value) {
-  const std::unique_ptr<char, void (*)(void*)> text(PQescapeLiteral(conn_.get(), value.data(), value.size()), PQfreemem);
+  const std::unique_ptr<char, void (*)(void*)> text(
+      PQescapeLiteral(conn_.get(), value.data(), value.size()), PQfreemem);
   return text.get();
 }
 
 std::string Direct::scram_verifier(const std::string& password, const std::string& user) {
-  const std::unique_ptr<char, void (*)(void*)> text(PQencryptPasswordConn(conn_.get(), password.c_str(), user.c_str(), "scram-sha-256"), PQfreemem);
+  const std::unique_ptr<char, void (*)(void*)> text(
+      PQencryptPasswordConn(conn_.get(), password.c_str(), user.c_str(), "scram-sha-256"),
+      PQfreemem);
   if (!text) fail(Code::internal, "scram_failed", PQerrorMessage(conn_.get()));
   return text.get();
 }

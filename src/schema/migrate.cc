@@ -34,10 +34,12 @@ Migration read_file(const EmbeddedFile& file) {
   Migration m;
   const auto base = file.path.substr(file.path.rfind('/') + 1);
   const auto [end, bad] = std::from_chars(base.data(), base.data() + base.size(), m.version);
-  if (bad != std::errc() || end != base.data() + 4 || *end != '_') malformed(file.path, "the name must be 0001_words.sql");
+  if (bad != std::errc() || end != base.data() + 4 || *end != '_')
+    malformed(file.path, "the name must be 0001_words.sql");
   m.name = base.substr(5, base.size() - 5 - 4);
   const auto mode = header(file.text, "mode");
-  if (!mode || (*mode != "transactional" && *mode != "online")) malformed(file.path, "needs '-- mode: transactional' or '-- mode: online'");
+  if (!mode || (*mode != "transactional" && *mode != "online"))
+    malformed(file.path, "needs '-- mode: transactional' or '-- mode: online'");
   m.mode = *mode == "online" ? Mode::online : Mode::transactional;
   const auto oldest = header(file.text, "oldest-program");
   if (!oldest) malformed(file.path, "needs '-- oldest-program: X.Y.Z'");
@@ -49,16 +51,20 @@ Migration read_file(const EmbeddedFile& file) {
 
 constexpr const char* kCreateTable =
     "CREATE TABLE IF NOT EXISTS coditect.migrations ("
-    "  version int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, oldest_program text NOT NULL,"
+    "  version int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, oldest_program text "
+    "NOT NULL,"
     "  statements_done int NOT NULL DEFAULT 0, finished_at timestamptz);"
     "GRANT SELECT ON coditect.migrations TO PUBLIC";
 
-bool has_table(Direct& db) { return db.query("SELECT to_regclass('coditect.migrations')")[0][0].has_value(); }
+bool has_table(Direct& db) {
+  return db.query("SELECT to_regclass('coditect.migrations')")[0][0].has_value();
+}
 
 std::vector<Applied> applied(Direct& db) {
   std::vector<Applied> out;
   if (!has_table(db)) return out;
-  for (const auto& row : db.query("SELECT version, name, checksum, oldest_program, finished_at IS NOT NULL FROM coditect.migrations ORDER BY version"))
+  for (const auto& row : db.query("SELECT version, name, checksum, oldest_program, finished_at IS "
+                                  "NOT NULL FROM coditect.migrations ORDER BY version"))
     out.push_back({std::stoi(*row[0]), *row[1], *row[2], *row[3], *row[4] == "t"});
   return out;
 }
@@ -73,7 +79,8 @@ Plan make_plan(Direct& db, const std::vector<Migration>& migrations) {
     }
     if (it->checksum != m.checksum)
       fail(Code::failed_precondition, "migration_changed",
-           "migration " + std::to_string(m.version) + " (" + m.name + ") was changed after it was applied; write a new one instead");
+           "migration " + std::to_string(m.version) + " (" + m.name +
+               ") was changed after it was applied; write a new one instead");
     if (!it->finished) out.pending.push_back(m);
   }
   return out;
@@ -90,7 +97,8 @@ void take_lock(Direct& db, const Report& report) {
 }
 
 /// Runs the step; a lock or deadlock error makes it try again, for about a minute.
-void with_retries(const std::string& what, const Report& report, const std::function<std::optional<std::string>(std::string*)>& step) {
+void with_retries(const std::string& what, const Report& report,
+                  const std::function<std::optional<std::string>(std::string*)>& step) {
   for (int attempt = 1;; ++attempt) {
     std::string message;
     const auto state = step(&message);
@@ -103,14 +111,18 @@ void with_retries(const std::string& what, const Report& report, const std::func
 }
 
 std::string record_sql(Direct& db, const Migration& m, bool finished) {
-  return "INSERT INTO coditect.migrations (version, name, checksum, oldest_program, finished_at) VALUES (" + std::to_string(m.version) + ", " +
-         db.quote_text(m.name) + ", " + db.quote_text(m.checksum) + ", " + db.quote_text(m.oldest_program) + ", " +
+  return "INSERT INTO coditect.migrations (version, name, checksum, oldest_program, finished_at) "
+         "VALUES (" +
+         std::to_string(m.version) + ", " + db.quote_text(m.name) + ", " +
+         db.quote_text(m.checksum) + ", " + db.quote_text(m.oldest_program) + ", " +
          (finished ? "now()" : "NULL") + ") ON CONFLICT (version) DO NOTHING;";
 }
 
 void apply_transactional(Direct& db, const Migration& m, const Report& report) {
   with_retries(m.name, report, [&](std::string* message) {
-    const auto state = db.try_execute("BEGIN; SET LOCAL lock_timeout = '2s';\n" + m.sql + "\n;" + record_sql(db, m, true) + "COMMIT;", message);
+    const auto state = db.try_execute("BEGIN; SET LOCAL lock_timeout = '2s';\n" + m.sql + "\n;" +
+                                          record_sql(db, m, true) + "COMMIT;",
+                                      message);
     if (state) db.try_execute("ROLLBACK");
     return state;
   });
@@ -120,17 +132,22 @@ void apply_online(Direct& db, const Migration& m, const Report& report) {
   db.execute(record_sql(db, m, false));
   const auto statements = split_statements(m.sql);
   const auto version = std::to_string(m.version);
-  auto done = std::stoul(*db.query("SELECT statements_done FROM coditect.migrations WHERE version = $1", {version})[0][0]);
+  auto done = std::stoul(*db.query(
+      "SELECT statements_done FROM coditect.migrations WHERE version = $1", {version})[0][0]);
   db.execute("SET lock_timeout = '2s'");
   for (; done < statements.size(); ++done) {
-    report(m.name + ": statement " + std::to_string(done + 1) + " of " + std::to_string(statements.size()));
+    report(m.name + ": statement " + std::to_string(done + 1) + " of " +
+           std::to_string(statements.size()));
     with_retries(m.name, report, [&](std::string* message) {
       // An interrupted CREATE INDEX CONCURRENTLY leaves an invalid index: away with it first.
-      for (const auto& row : db.query("SELECT c.oid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid AND c.relkind = 'i'"))
+      for (const auto& row :
+           db.query("SELECT c.oid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = "
+                    "i.indexrelid WHERE NOT i.indisvalid AND c.relkind = 'i'"))
         db.execute("DROP INDEX CONCURRENTLY IF EXISTS " + *row[0]);
       return db.try_execute(statements[done], message);
     });
-    db.query("UPDATE coditect.migrations SET statements_done = $2 WHERE version = $1", {version, std::to_string(done + 1)});
+    db.query("UPDATE coditect.migrations SET statements_done = $2 WHERE version = $1",
+             {version, std::to_string(done + 1)});
   }
   db.execute("RESET lock_timeout");
   db.query("UPDATE coditect.migrations SET finished_at = now() WHERE version = $1", {version});
@@ -145,7 +162,8 @@ std::vector<Migration> migrations_of(const std::string& set, std::span<const Emb
   std::ranges::sort(out, {}, &Migration::version);
   for (std::size_t i = 0; i < out.size(); ++i)
     if (out[i].version != static_cast<int>(i) + 1)
-      fail(Code::internal, "migration_malformed", set + ": versions must be 1, 2, 3, ...; found " + std::to_string(out[i].version));
+      fail(Code::internal, "migration_malformed",
+           set + ": versions must be 1, 2, 3, ...; found " + std::to_string(out[i].version));
   return out;
 }
 
@@ -154,19 +172,23 @@ Plan plan(const std::string& conninfo, const std::vector<Migration>& migrations)
   return make_plan(db, migrations);
 }
 
-void migrate(const std::string& conninfo, const std::vector<Migration>& migrations, const Report& report) {
+void migrate(const std::string& conninfo, const std::vector<Migration>& migrations,
+             const Report& report) {
   Direct db(conninfo);
   db.execute("SET ROLE coditect_owner");
   take_lock(db, report);
   if (!has_table(db)) db.execute(kCreateTable);
   for (const auto& m : make_plan(db, migrations).pending) {
     report("applying " + std::to_string(m.version) + " " + m.name);
-    if (m.mode == Mode::online) apply_online(db, m, report);
-    else apply_transactional(db, m, report);
+    if (m.mode == Mode::online)
+      apply_online(db, m, report);
+    else
+      apply_transactional(db, m, report);
   }
 }
 
-Readiness readiness(const std::string& conninfo, const std::vector<Migration>& migrations, const std::string& program_version) {
+Readiness readiness(const std::string& conninfo, const std::vector<Migration>& migrations,
+                    const std::string& program_version) {
   Direct db(conninfo);
   const auto done = applied(db);
   for (const auto& a : done)
@@ -215,7 +237,9 @@ std::vector<std::string> split_statements(const std::string& sql) {
       current += sql[i++];
       copy_until(rest.substr(0, 1));
       content = true;
-    } else if (rest[0] == '$' && rest.find('$', 1) != rest.npos && rest.substr(1, rest.find('$', 1) - 1).find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == rest.npos) {
+    } else if (rest[0] == '$' && rest.find('$', 1) != rest.npos &&
+               rest.substr(1, rest.find('$', 1) - 1)
+                       .find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == rest.npos) {
       const auto tag = rest.substr(0, rest.find('$', 1) + 1);
       current += tag;
       i += tag.size();

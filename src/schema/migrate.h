@@ -53,7 +53,8 @@ Plan plan(const std::string& conninfo, const std::vector<Migration>& migrations)
 /// Applies what is pending, as coditect_migrator acting as coditect_owner. One migrator at a time;
 /// others wait. A lock that cannot be had within two seconds is tried again, so that no reader
 /// queues behind the migration for long.
-void migrate(const std::string& conninfo, const std::vector<Migration>& migrations, const Report& report);
+void migrate(const std::string& conninfo, const std::vector<Migration>& migrations,
+             const Report& report);
 
 enum class Readiness {
   ready,
@@ -61,7 +62,8 @@ enum class Readiness {
   too_new,  ///< the schema needs a newer program: refuse
 };
 /// Whether this program can serve the database.
-Readiness readiness(const std::string& conninfo, const std::vector<Migration>& migrations, const std::string& program_version);
+Readiness readiness(const std::string& conninfo, const std::vector<Migration>& migrations,
+                    const std::string& program_version);
 
 /// -1, 0 or 1 for dotted numbers.
 int compare_versions(const std::string& a, const std::string& b);

@@ -19,7 +19,8 @@ struct Table {
 };
 
 template <std::size_t N, std::size_t M>
-constexpr std::array<Table, N + M> join(const std::array<Table, N>& a, const std::array<Table, M>& b) {
+constexpr std::array<Table, N + M> join(const std::array<Table, N>& a,
+                                        const std::array<Table, M>& b) {
   std::array<Table, N + M> out{};
   for (std::size_t i = 0; i < N; ++i) out[i] = a[i];
   for (std::size_t i = 0; i < M; ++i) out[N + i] = b[i];
@@ -27,7 +28,8 @@ constexpr std::array<Table, N + M> join(const std::array<Table, N>& a, const std
 }
 
 /// The platform's own tables. An application makes a registry of its own with
-///   struct MyTables { static constexpr auto tables = schema::join(schema::CoreTables::tables, ...); };
+///   struct MyTables { static constexpr auto tables = schema::join(schema::CoreTables::tables,
+///   ...); };
 /// and gives that type to its statements: the same checks hold for its tables.
 struct CoreTables {
   static constexpr std::array tables = {

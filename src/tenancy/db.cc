@@ -11,12 +11,16 @@ constexpr TenantStatement<std::string> kLockState{
 void require_active(const std::vector<pg::Result>& prelude) {
   const auto state = detail::at_most_one<std::string>(prelude.back());
   if (!state) fail(Code::not_found, "tenant_not_found");
-  if (*state == "suspended") fail(Code::permission_denied, "tenant_suspended", "the organization is suspended");
-  if (*state != "active") fail(Code::permission_denied, "tenant_deleted", "the organization is deleted");
+  if (*state == "suspended")
+    fail(Code::permission_denied, "tenant_suspended", "the organization is suspended");
+  if (*state != "active")
+    fail(Code::permission_denied, "tenant_deleted", "the organization is deleted");
 }
 
 /// SET takes no parameters: the number's text is safe. set_config() would not reach Citus workers.
-pg::Command set_tenant(std::int64_t id) { return {{}, "SET LOCAL app.tenant_id = '" + std::to_string(id) + "'", {}}; }
+pg::Command set_tenant(std::int64_t id) {
+  return {{}, "SET LOCAL app.tenant_id = '" + std::to_string(id) + "'", {}};
+}
 
 }  // namespace
 

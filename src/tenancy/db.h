@@ -16,7 +16,8 @@ namespace coditect::tenancy {
 namespace detail {
 
 template <Door D, class Registry, class Row, class... Args, class... Given>
-pg::Command command(const BasicStatement<D, Registry, Row, Args...>& st, const std::int64_t* tenant, const Given&... given) {
+pg::Command command(const BasicStatement<D, Registry, Row, Args...>& st, const std::int64_t* tenant,
+                    const Given&... given) {
   pg::Params params;
   if (tenant != nullptr) params.add(*tenant);
   (params.add(given), ...);
@@ -41,27 +42,32 @@ std::optional<Row> at_most_one(const pg::Result& r) {
 template <Door D>
 class Tx {
  public:
-  Tx(pg::Transaction tx, std::optional<std::int64_t> tenant) : tx_(std::move(tx)), tenant_(tenant) {}
+  Tx(pg::Transaction tx, std::optional<std::int64_t> tenant)
+      : tx_(std::move(tx)), tenant_(tenant) {}
 
   template <class Registry, class Row, class... Args>
-  Async<std::vector<Row>> all(const BasicStatement<D, Registry, Row, Args...>& st, std::type_identity_t<Args>... args) {
+  Async<std::vector<Row>> all(const BasicStatement<D, Registry, Row, Args...>& st,
+                              std::type_identity_t<Args>... args) {
     const auto result = co_await tx_.run(detail::command(st, tenant(), args...));
     co_return pg::decode_rows<Row>(result.get());
   }
   template <class Registry, class Row, class... Args>
-  Async<std::optional<Row>> maybe_one(const BasicStatement<D, Registry, Row, Args...>& st, std::type_identity_t<Args>... args) {
+  Async<std::optional<Row>> maybe_one(const BasicStatement<D, Registry, Row, Args...>& st,
+                                      std::type_identity_t<Args>... args) {
     const auto result = co_await tx_.run(detail::command(st, tenant(), args...));
     co_return detail::at_most_one<Row>(result);
   }
   /// The number of rows changed.
   template <class Registry, class Row, class... Args>
-  Async<std::int64_t> execute(const BasicStatement<D, Registry, Row, Args...>& st, std::type_identity_t<Args>... args) {
+  Async<std::int64_t> execute(const BasicStatement<D, Registry, Row, Args...>& st,
+                              std::type_identity_t<Args>... args) {
     const auto result = co_await tx_.run(detail::command(st, tenant(), args...));
     co_return detail::affected(result);
   }
   /// Sends the statement with the next one or with the commit; only an error of it is seen.
   template <class Registry, class Row, class... Args>
-  void defer(const BasicStatement<D, Registry, Row, Args...>& st, std::type_identity_t<Args>... args) {
+  void defer(const BasicStatement<D, Registry, Row, Args...>& st,
+             std::type_identity_t<Args>... args) {
     tx_.defer(detail::command(st, tenant(), args...));
   }
   /// How long a statement waits for a lock, from here on; 0: as long as the deadline allows.
@@ -96,13 +102,17 @@ class Db {
  public:
   /// Single statements are read-only: changes need begin().
   template <class Registry, class Row, class... Args>
-  Async<std::vector<Row>> all(const BasicStatement<D, Registry, Row, Args...>& st, std::type_identity_t<Args>... args) const {
-    const auto result = co_await pg::read(*pool_, deadline_, prelude(), detail::command(st, tenant(), args...));
+  Async<std::vector<Row>> all(const BasicStatement<D, Registry, Row, Args...>& st,
+                              std::type_identity_t<Args>... args) const {
+    const auto result =
+        co_await pg::read(*pool_, deadline_, prelude(), detail::command(st, tenant(), args...));
     co_return pg::decode_rows<Row>(result.get());
   }
   template <class Registry, class Row, class... Args>
-  Async<std::optional<Row>> maybe_one(const BasicStatement<D, Registry, Row, Args...>& st, std::type_identity_t<Args>... args) const {
-    const auto result = co_await pg::read(*pool_, deadline_, prelude(), detail::command(st, tenant(), args...));
+  Async<std::optional<Row>> maybe_one(const BasicStatement<D, Registry, Row, Args...>& st,
+                                      std::type_identity_t<Args>... args) const {
+    const auto result =
+        co_await pg::read(*pool_, deadline_, prelude(), detail::command(st, tenant(), args...));
     co_return detail::at_most_one<Row>(result);
   }
 

@@ -12,10 +12,13 @@ constexpr auto kRedis = 30s;
 constexpr std::size_t kEntries = 65536;
 
 constexpr GlobalStatement<TenantRecord, std::string> kBySlug{
-    "directory.by_slug", "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE slug = $1 AND state <> 'purged'"};
+    "directory.by_slug",
+    "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE slug = $1 AND state <> "
+    "'purged'"};
 constexpr GlobalStatement<TenantRecord, TenantPublicId> kByPublicId{
     "directory.by_public_id",
-    "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE public_id = $1 AND state <> 'purged'"};
+    "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE public_id = $1 AND state <> "
+    "'purged'"};
 
 // Never replaces an entry by an older one, so a slow reader cannot bring a stale state back.
 const std::string kPutIfNewer =
@@ -66,18 +69,23 @@ std::optional<TenantRecord> from_entry(std::string_view text) {
 
 std::string change_payload(const TenantRecord& record) { return to_entry(record); }
 
-Directory::Directory(pg::Pool& pool, redis::Client& redis, const DirectoryFeed& feed, obs::Metrics& metrics)
+Directory::Directory(pg::Pool& pool, redis::Client& redis, const DirectoryFeed& feed,
+                     obs::Metrics& metrics)
     : pool_(pool),
       redis_(redis),
       feed_(feed),
       cache_(kEntries, kMemory),
       least_epoch_(kEntries, kRedis * 2),
-      memory_hits_(metrics.counter("coditect_directory_lookups_total", "Tenant lookups", {{"from", "memory"}})),
-      redis_hits_(metrics.counter("coditect_directory_lookups_total", "Tenant lookups", {{"from", "redis"}})),
-      misses_(metrics.counter("coditect_directory_lookups_total", "Tenant lookups", {{"from", "database"}})) {}
+      memory_hits_(metrics.counter("coditect_directory_lookups_total", "Tenant lookups",
+                                   {{"from", "memory"}})),
+      redis_hits_(metrics.counter("coditect_directory_lookups_total", "Tenant lookups",
+                                  {{"from", "redis"}})),
+      misses_(metrics.counter("coditect_directory_lookups_total", "Tenant lookups",
+                              {{"from", "database"}})) {}
 
 bool Directory::redis_is_trusted() const {
-  return feed_.current() && redis_.connected() && std::chrono::steady_clock::now() >= distrust_redis_until_;
+  return feed_.current() && redis_.connected() &&
+         std::chrono::steady_clock::now() >= distrust_redis_until_;
 }
 
 template <class Load>
@@ -131,8 +139,9 @@ Async<std::optional<TenantRecord>> Directory::from_redis(const std::string& key)
 
 Async<> Directory::to_redis(std::string key, const TenantRecord& record) {
   try {
-    co_await redis_.command(key, {"EVAL", kPutIfNewer, "1", key, to_entry(record), std::to_string(record.epoch),
-                                  std::to_string(std::chrono::milliseconds(kRedis).count())});
+    co_await redis_.command(
+        key, {"EVAL", kPutIfNewer, "1", key, to_entry(record), std::to_string(record.epoch),
+              std::to_string(std::chrono::milliseconds(kRedis).count())});
   } catch (const Failure&) {  // likewise
   }
 }
@@ -161,14 +170,18 @@ DirectoryFeed::DirectoryFeed(async::Loop& loop, std::string conninfo)
     : listener_(
           loop, std::move(conninfo), std::string(kTenantChannel),
           [this](const std::string& payload) {
-            for (const auto& t : targets_) asio::post(t.loop->io(), [d = t.directory, payload] { d->on_change(payload); });
+            for (const auto& t : targets_)
+              asio::post(t.loop->io(), [d = t.directory, payload] { d->on_change(payload); });
           },
           [this] {
-            for (const auto& t : targets_) asio::post(t.loop->io(), [d = t.directory] { d->on_gap(); });
+            for (const auto& t : targets_)
+              asio::post(t.loop->io(), [d = t.directory] { d->on_gap(); });
           }),
       tasks_(loop.io()) {}
 
-void DirectoryFeed::add(async::Loop& loop, Directory& directory) { targets_.push_back({&loop, &directory}); }
+void DirectoryFeed::add(async::Loop& loop, Directory& directory) {
+  targets_.push_back({&loop, &directory});
+}
 
 void DirectoryFeed::start() {
   tasks_.spawn("directory feed", listener_.run());

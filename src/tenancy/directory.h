@@ -77,7 +77,9 @@ class DirectoryFeed {
   void add(async::Loop& loop, Directory& directory);
   void start();
   Async<> stop() { return tasks_.stop(); }
-  bool current() const { return std::chrono::steady_clock::now().time_since_epoch().count() < current_until_.load(); }
+  bool current() const {
+    return std::chrono::steady_clock::now().time_since_epoch().count() < current_until_.load();
+  }
 
  private:
   Async<> watch();

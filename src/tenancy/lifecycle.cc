@@ -5,28 +5,39 @@
 namespace coditect::tenancy {
 namespace {
 
-constexpr GlobalStatement<TenantRecord, std::int64_t, std::vector<std::string>, TenantState, std::string, std::optional<Timestamp>, std::optional<Timestamp>> kChange{
-    "lifecycle.change",
-    "UPDATE tenants SET state = $3, epoch = epoch + 1, version = version + 1, state_reason = $4, updated_at = now(), deleted_at = $5, purge_after = $6 "
-    "WHERE id = $1 AND state = ANY ($2) RETURNING id, public_id, slug, cell, state, epoch"};
-constexpr GlobalStatement<pg::NoRow, std::string, std::string> kNotify{"lifecycle.notify", "SELECT pg_notify($1, $2)"};
+constexpr GlobalStatement<TenantRecord, std::int64_t, std::vector<std::string>, TenantState,
+                          std::string, std::optional<Timestamp>, std::optional<Timestamp>>
+    kChange{"lifecycle.change",
+            "UPDATE tenants SET state = $3, epoch = epoch + 1, version = version + 1, state_reason "
+            "= $4, updated_at = now(), deleted_at = $5, purge_after = $6 "
+            "WHERE id = $1 AND state = ANY ($2) RETURNING id, public_id, slug, cell, state, epoch"};
+constexpr GlobalStatement<pg::NoRow, std::string, std::string> kNotify{"lifecycle.notify",
+                                                                       "SELECT pg_notify($1, $2)"};
 constexpr GlobalStatement<pg::NoRow, std::int64_t, std::int64_t> kSettled{
     "lifecycle.settled", "UPDATE tenants SET cell_epoch = greatest(cell_epoch, $2) WHERE id = $1"};
 constexpr GlobalStatement<TenantRecord> kUnsettled{
     "lifecycle.unsettled",
-    "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE cell_epoch <> epoch AND state IN ('active', 'suspended', 'deleted') "
+    "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE cell_epoch <> epoch AND "
+    "state IN ('active', 'suspended', 'deleted') "
     "ORDER BY updated_at LIMIT 100"};
 constexpr OperatorStatement<pg::NoRow, std::int64_t, TenantState, std::int64_t> kFence{
-    "lifecycle.fence", "UPDATE tenant_state AS s SET state = $2, epoch = $3 WHERE s.tenant_id = $1 AND s.epoch < $3"};
+    "lifecycle.fence",
+    "UPDATE tenant_state AS s SET state = $2, epoch = $3 WHERE s.tenant_id = $1 AND s.epoch < $3"};
 
 constexpr GlobalStatement<TenantRecord> kPurgeable{
-    "lifecycle.purgeable", "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE state = 'deleted' AND purge_after < now() ORDER BY purge_after LIMIT 20"};
+    "lifecycle.purgeable",
+    "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE state = 'deleted' AND "
+    "purge_after < now() ORDER BY purge_after LIMIT 20"};
 constexpr GlobalStatement<pg::NoRow, std::int64_t> kPurged{
     "lifecycle.purged",
-    "UPDATE tenants SET state = 'purged', epoch = epoch + 1, cell_epoch = epoch + 1, name = '', state_reason = '', updated_at = now() WHERE id = $1 AND state = 'deleted'"};
-constexpr GlobalStatement<pg::NoRow, std::int64_t> kForgetUsers{"lifecycle.forget_users", "DELETE FROM user_tenants WHERE tenant_id = $1"};
+    "UPDATE tenants SET state = 'purged', epoch = epoch + 1, cell_epoch = epoch + 1, name = '', "
+    "state_reason = '', updated_at = now() WHERE id = $1 AND state = 'deleted'"};
+constexpr GlobalStatement<pg::NoRow, std::int64_t> kForgetUsers{
+    "lifecycle.forget_users", "DELETE FROM user_tenants WHERE tenant_id = $1"};
 constexpr OperatorStatement<pg::NoRow, std::int64_t> kPurging{
-    "lifecycle.purging", "UPDATE tenant_state AS s SET state = 'purging' WHERE s.tenant_id = $1 AND s.state = 'deleted'"};
+    "lifecycle.purging",
+    "UPDATE tenant_state AS s SET state = 'purging' WHERE s.tenant_id = $1 AND s.state = "
+    "'deleted'"};
 
 // Children before parents. A test compares the list with the registry.
 constexpr OperatorStatement<pg::NoRow, std::int64_t> kPurgeRows[] = {
@@ -43,14 +54,18 @@ constexpr OperatorStatement<pg::NoRow, std::int64_t> kPurgeRows[] = {
 
 constexpr GlobalStatement<std::string, std::string, std::string, Timestamp> kTakeLease{
     "lease.take",
-    "INSERT INTO leases AS l (name, holder, expires_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, "
-    "expires_at = excluded.expires_at WHERE l.holder = excluded.holder OR l.expires_at < now() RETURNING holder"};
+    "INSERT INTO leases AS l (name, holder, expires_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO "
+    "UPDATE SET holder = excluded.holder, "
+    "expires_at = excluded.expires_at WHERE l.holder = excluded.holder OR l.expires_at < now() "
+    "RETURNING holder"};
 
 std::string name_of(TenantState s) { return boost::describe::enum_to_string(s, ""); }
 
 }  // namespace
 
-Async<std::optional<TenantRecord>> Lifecycle::change(std::int64_t tenant, std::vector<TenantState> from, TenantState to, std::string reason, Deadline deadline) {
+Async<std::optional<TenantRecord>> Lifecycle::change(std::int64_t tenant,
+                                                     std::vector<TenantState> from, TenantState to,
+                                                     std::string reason, Deadline deadline) {
   std::vector<std::string> names;
   for (const auto s : from) names.push_back(name_of(s));
   std::optional<Timestamp> deleted, purge;
@@ -81,12 +96,14 @@ Async<int> Lifecycle::settle(Deadline deadline) {
   const auto left = co_await GlobalDb(directory_, deadline).all(kUnsettled);
   for (const auto& record : left) {
     co_await apply(record, deadline);
-    obs::log(obs::Level::info, "finished a change of state", {{"tenant", record.slug}, {"state", name_of(record.state)}});
+    obs::log(obs::Level::info, "finished a change of state",
+             {{"tenant", record.slug}, {"state", name_of(record.state)}});
   }
   co_return static_cast<int>(left.size());
 }
 
-Async<int> Lifecycle::purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator, Deadline deadline) {
+Async<int> Lifecycle::purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,
+                            Deadline deadline) {
   const auto due = co_await GlobalDb(directory, deadline).all(kPurgeable);
   for (const auto& record : due) {
     // From here on the tenant cannot be brought back, also not by a delayed undelete.
@@ -106,7 +123,8 @@ Async<int> Lifecycle::purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_
   co_return static_cast<int>(due.size());
 }
 
-Async<bool> take_lease(pg::Pool& directory, std::string name, std::string holder, std::chrono::seconds lasting, Deadline deadline) {
+Async<bool> take_lease(pg::Pool& directory, std::string name, std::string holder,
+                       std::chrono::seconds lasting, Deadline deadline) {
   auto tx = GlobalDb(directory, deadline).begin();
   const auto got = co_await tx.maybe_one(kTakeLease, name, holder, now() + lasting);
   co_await tx.commit();

@@ -11,18 +11,21 @@ namespace coditect::tenancy {
 class Lifecycle {
  public:
   /// Both pools are coditect_operator's.
-  Lifecycle(pg::Pool& directory, pg::Pool& cell, Directory& cache) : directory_(directory), cell_(cell), cache_(cache) {}
+  Lifecycle(pg::Pool& directory, pg::Pool& cell, Directory& cache)
+      : directory_(directory), cell_(cell), cache_(cache) {}
 
   /// The record after the change; nullopt when the tenant is not in one of the `from` states.
   /// Returns when the cell's fence is set: no write of the tenant commits afterwards.
-  Async<std::optional<TenantRecord>> change(std::int64_t tenant, std::vector<TenantState> from, TenantState to, std::string reason, Deadline deadline);
+  Async<std::optional<TenantRecord>> change(std::int64_t tenant, std::vector<TenantState> from,
+                                            TenantState to, std::string reason, Deadline deadline);
 
   /// Finishes changes that were left half done; the number finished.
   Async<int> settle(Deadline deadline);
 
   /// Removes all rows of tenants deleted longer ago than the grace; the number of tenants. `cell`
   /// and `directory` are coditect_maintenance's.
-  static Async<int> purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator, Deadline deadline);
+  static Async<int> purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,
+                          Deadline deadline);
 
  private:
   Async<> apply(const TenantRecord& record, Deadline deadline);
@@ -36,6 +39,7 @@ class Lifecycle {
 inline constexpr std::chrono::hours kPurgeGrace{30 * 24};
 
 /// A lease in the directory (coditect_maintenance's pool): true while this holder has it.
-Async<bool> take_lease(pg::Pool& directory, std::string name, std::string holder, std::chrono::seconds lasting, Deadline deadline);
+Async<bool> take_lease(pg::Pool& directory, std::string name, std::string holder,
+                       std::chrono::seconds lasting, Deadline deadline);
 
 }  // namespace coditect::tenancy

@@ -12,12 +12,14 @@ const std::string kScript =
     "local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)\n"
     "local room = now + period - arrival\n"
     "if room < interval then return {0, 0, interval - room} end\n"
-    "redis.call('SET', KEYS[1], string.format('%.0f', arrival + interval), 'PX', math.ceil(period / 1000) + 1)\n"
+    "redis.call('SET', KEYS[1], string.format('%.0f', arrival + interval), 'PX', math.ceil(period "
+    "/ 1000) + 1)\n"
     "return {1, math.floor(room / interval) - 1, 0}";
 
 }  // namespace
 
-LimitDecision gcra(std::int64_t now_us, std::int64_t& arrival, int amount, std::chrono::milliseconds period) {
+LimitDecision gcra(std::int64_t now_us, std::int64_t& arrival, int amount,
+                   std::chrono::milliseconds period) {
   const std::int64_t length = std::chrono::microseconds(period).count();
   const std::int64_t interval = std::max<std::int64_t>(length / amount, 1);
   const std::int64_t at = std::max(arrival, now_us);
@@ -31,7 +33,8 @@ Limiter::Limiter(redis::Client& redis, int shares, obs::Metrics& metrics)
     : redis_(redis),
       shares_(std::max(shares, 1)),
       local_(65536, std::chrono::hours(1)),
-      local_decisions_(metrics.counter("coditect_limit_local_total", "Limit decisions made without Redis")) {}
+      local_decisions_(
+          metrics.counter("coditect_limit_local_total", "Limit decisions made without Redis")) {}
 
 Async<LimitDecision> Limiter::take(const LimitPolicy& policy, std::string subject) {
   const auto key = "limit:" + policy.name + ":{" + subject + "}";
@@ -53,7 +56,8 @@ LimitDecision Limiter::take_local(const LimitPolicy& policy, const std::string& 
   local_decisions_.Increment();
   const auto* stored = local_.find(key);
   std::int64_t arrival = stored != nullptr ? *stored : 0;
-  const auto decision = gcra(now().time_since_epoch().count(), arrival, std::max(policy.amount / shares_, 1), policy.period);
+  const auto decision = gcra(now().time_since_epoch().count(), arrival,
+                             std::max(policy.amount / shares_, 1), policy.period);
   if (decision.allowed) local_.put(key, arrival);
   return decision;
 }

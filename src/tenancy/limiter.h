@@ -21,7 +21,8 @@ struct LimitDecision {
 
 /// The generic cell rate algorithm (ITU-T I.371), pure: `arrival` is the stored theoretical arrival
 /// time in microseconds, updated when allowed.
-LimitDecision gcra(std::int64_t now_us, std::int64_t& arrival, int amount, std::chrono::milliseconds period);
+LimitDecision gcra(std::int64_t now_us, std::int64_t& arrival, int amount,
+                   std::chrono::milliseconds period);
 
 /// Counts in Redis, for all processes together. While Redis is away each loop counts for itself
 /// with its share of the amount. One per loop.

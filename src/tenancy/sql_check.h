@@ -53,15 +53,20 @@ struct Token {
   int parameter = 0;
 };
 
-constexpr bool is_letter(char c) { return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+constexpr bool is_letter(char c) {
+  return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
-constexpr bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f'; }
+constexpr bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
+}
 constexpr bool is_operator(char c) { return std::string_view("+-*/<>=~!@#%^&|?:").contains(c); }
 
 constexpr bool same_word(std::string_view a, std::string_view lower) {
   if (a.size() != lower.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i)
-    if ((a[i] >= 'A' && a[i] <= 'Z' ? static_cast<char>(a[i] + 32) : a[i]) != lower[i]) return false;
+    if ((a[i] >= 'A' && a[i] <= 'Z' ? static_cast<char>(a[i] + 32) : a[i]) != lower[i])
+      return false;
   return true;
 }
 
@@ -88,18 +93,24 @@ constexpr SqlVerdict tokenize(std::string_view sql, std::vector<Token>& out) {
     } else if (rest.starts_with("/*")) {  // comments nest
       int depth = 0;
       do {
-        if (sql.substr(i).starts_with("/*")) ++depth, i += 2;
-        else if (sql.substr(i).starts_with("*/")) --depth, i += 2;
-        else ++i;
+        if (sql.substr(i).starts_with("/*"))
+          ++depth, i += 2;
+        else if (sql.substr(i).starts_with("*/"))
+          --depth, i += 2;
+        else
+          ++i;
         if (i >= sql.size() && depth > 0) return SqlVerdict::unterminated_text_or_comment;
       } while (depth > 0);
     } else if (c == '\'') {
       const std::size_t start = i++;
       for (;;) {
         if (i >= sql.size()) return SqlVerdict::unterminated_text_or_comment;
-        if (sql[i] == '\'' && sql.substr(i + 1).starts_with('\'')) i += 2;
-        else if (sql[i] == '\'') break;
-        else ++i;
+        if (sql[i] == '\'' && sql.substr(i + 1).starts_with('\''))
+          i += 2;
+        else if (sql[i] == '\'')
+          break;
+        else
+          ++i;
       }
       out.push_back({Token::Kind::text, sql.substr(start, ++i - start), 0});
     } else if (c == '"') {
@@ -109,7 +120,8 @@ constexpr SqlVerdict tokenize(std::string_view sql, std::vector<Token>& out) {
     } else if (c == '$') {
       std::size_t end = i + 1;
       int number = 0;
-      while (end < sql.size() && is_digit(sql[end]) && number < 100000) number = number * 10 + (sql[end++] - '0');
+      while (end < sql.size() && is_digit(sql[end]) && number < 100000)
+        number = number * 10 + (sql[end++] - '0');
       if (end == i + 1 || (end < sql.size() && (is_letter(sql[end]) || sql[end] == '$')))
         return SqlVerdict::dollar_quotes_are_not_understood;
       out.push_back({Token::Kind::parameter, sql.substr(i, end - i), number});
@@ -118,14 +130,16 @@ constexpr SqlVerdict tokenize(std::string_view sql, std::vector<Token>& out) {
       std::size_t end = i;
       while (end < sql.size() && (is_letter(sql[end]) || is_digit(sql[end]))) ++end;
       // E'..', B'..' and U&'..' have other rules; a$b is one identifier to the server.
-      if (end < sql.size() && (sql[end] == '\'' || sql[end] == '$' || static_cast<unsigned char>(sql[end]) >= 0x80))
+      if (end < sql.size() &&
+          (sql[end] == '\'' || sql[end] == '$' || static_cast<unsigned char>(sql[end]) >= 0x80))
         return SqlVerdict::character_that_is_not_understood;
       out.push_back({Token::Kind::word, sql.substr(i, end - i), 0});
       i = end;
     } else if (is_digit(c)) {
       std::size_t end = i;
       while (end < sql.size() && (is_digit(sql[end]) || sql[end] == '.')) ++end;
-      if (end < sql.size() && is_letter(sql[end])) return SqlVerdict::character_that_is_not_understood;
+      if (end < sql.size() && is_letter(sql[end]))
+        return SqlVerdict::character_that_is_not_understood;
       out.push_back({Token::Kind::number, sql.substr(i, end - i), 0});
       i = end;
     } else if (is_operator(c)) {
@@ -152,7 +166,8 @@ class Checker {
       : tokens_(std::move(tokens)), tables_(tables), door_(door) {}
 
   constexpr SqlVerdict run(int parameters) {
-    if (statement() == SqlVerdict::ok && verdict_ == SqlVerdict::ok && peek().kind != Token::Kind::end)
+    if (statement() == SqlVerdict::ok && verdict_ == SqlVerdict::ok &&
+        peek().kind != Token::Kind::end)
       refuse(SqlVerdict::syntax_is_not_understood);
     if (verdict_ == SqlVerdict::ok && door_ == Door::tenant && !names_tenant_table_)
       refuse(SqlVerdict::tenant_statement_names_no_tenant_table);
@@ -213,12 +228,15 @@ class Checker {
         if (peek().kind != Token::Kind::word) return refuse(SqlVerdict::syntax_is_not_understood);
         const auto name = peek().text;
         for (const auto& t : tables_)
-          if (same_word(name, t.name)) return refuse(SqlVerdict::common_table_expression_hides_a_table);
+          if (same_word(name, t.name))
+            return refuse(SqlVerdict::common_table_expression_hides_a_table);
         ++at_;
         if (is_symbol("(")) names();
         need_word("as");
-        if (take_word("not")) need_word("materialized");
-        else take_word("materialized");
+        if (take_word("not"))
+          need_word("materialized");
+        else
+          take_word("materialized");
         need_symbol("(");
         statement();
         need_symbol(")");
@@ -246,7 +264,8 @@ class Checker {
   }
 
   static constexpr std::string_view kClauses =
-      "from where group having order limit offset fetch for window union intersect except returning on join left right "
+      "from where group having order limit offset fetch for window union intersect except "
+      "returning on join left right "
       "full inner cross natural using set values do";
 
   constexpr SqlVerdict select(Scope& scope) {
@@ -258,15 +277,19 @@ class Checker {
       if (take_word("from")) from(scope);
       if (take_word("where")) condition(scope, scope.sources.size(), false);
       // What follows the condition cannot name a table of this level.
-      while (!failed() && (is_word("group") || is_word("having") || is_word("order") || is_word("limit") ||
-                           is_word("offset") || is_word("fetch") || is_word("window"))) {
+      while (!failed() &&
+             (is_word("group") || is_word("having") || is_word("order") || is_word("limit") ||
+              is_word("offset") || is_word("fetch") || is_word("window"))) {
         ++at_;
         expression(kClauses);
       }
       if (take_word("for")) {
-        if (take_word("no")) need_word("key");
-        else take_word("key");
-        if (!take_word("update") && !take_word("share")) refuse(SqlVerdict::syntax_is_not_understood);
+        if (take_word("no"))
+          need_word("key");
+        else
+          take_word("key");
+        if (!take_word("update") && !take_word("share"))
+          refuse(SqlVerdict::syntax_is_not_understood);
         expression(kClauses);
       }
       finish(scope);
@@ -281,7 +304,8 @@ class Checker {
       if (scope.sources[i].needs_filter && !scope.sources[i].filtered)
         refuse(SqlVerdict::tenant_table_without_its_own_tenant_id_filter);
       for (std::size_t k = 0; k < i; ++k)
-        if (same_alias(scope.sources[i].alias, scope.sources[k].alias)) refuse(SqlVerdict::alias_is_used_twice);
+        if (same_alias(scope.sources[i].alias, scope.sources[k].alias))
+          refuse(SqlVerdict::alias_is_used_twice);
     }
   }
 
@@ -310,7 +334,8 @@ class Checker {
       if (!same_word(name, t.name)) continue;
       if (t.kind == schema::Kind::tenant) {
         names_tenant_table_ = true;
-        if (door_ == Door::global) refuse(SqlVerdict::tenant_table_named_in_a_statement_that_has_no_tenant);
+        if (door_ == Door::global)
+          refuse(SqlVerdict::tenant_table_named_in_a_statement_that_has_no_tenant);
         source.needs_filter = door_ == Door::tenant;
       } else if (t.kind == schema::Kind::global && door_ != Door::global) {
         refuse(SqlVerdict::global_table_named_in_a_tenant_statement);
@@ -390,12 +415,16 @@ class Checker {
     bool has_or = false;
     std::size_t begin = at_;
     for (;;) {
-      expression("and or from where group having order limit offset fetch for window union intersect except returning on join left "
-                 "right full inner cross natural using set values do");
+      expression(
+          "and or from where group having order limit offset fetch for window union intersect "
+          "except returning on join left "
+          "right full inner cross natural using set values do");
       if (failed()) return;
       parts.emplace_back(begin, at_);
-      if (is_word("or")) has_or = true;
-      else if (!is_word("and")) break;
+      if (is_word("or"))
+        has_or = true;
+      else if (!is_word("and"))
+        break;
       begin = ++at_;
     }
     bool matched = false;
@@ -406,7 +435,8 @@ class Checker {
       if (has_or) continue;
       for (std::size_t i = 0; i < scope.sources.size(); ++i) {
         if (one && i != only) continue;
-        if (qualifier.empty() ? scope.sources.size() == 1 : same_alias(qualifier, scope.sources[i].alias))
+        if (qualifier.empty() ? scope.sources.size() == 1
+                              : same_alias(qualifier, scope.sources[i].alias))
           scope.sources[i].filtered = true;
       }
     }
@@ -415,27 +445,33 @@ class Checker {
 
   /// Whether the tokens are exactly [alias .] tenant_id = $1.
   constexpr bool is_filter(std::size_t begin, std::size_t end, std::string_view& qualifier) const {
-    if (end - begin == 5 && tokens_[begin].kind == Token::Kind::word && tokens_[begin + 1].text == ".") {
+    if (end - begin == 5 && tokens_[begin].kind == Token::Kind::word &&
+        tokens_[begin + 1].text == ".") {
       qualifier = tokens_[begin].text;
       begin += 2;
     }
-    return end - begin == 3 && tokens_[begin].kind == Token::Kind::word && same_word(tokens_[begin].text, "tenant_id") &&
+    return end - begin == 3 && tokens_[begin].kind == Token::Kind::word &&
+           same_word(tokens_[begin].text, "tenant_id") &&
            tokens_[begin + 1].kind == Token::Kind::symbol && tokens_[begin + 1].text == "=" &&
            tokens_[begin + 2].parameter == 1;
   }
 
   static constexpr std::string_view kCallable =
-      "count sum min max avg coalesce nullif greatest least lower upper length now unnest array_agg jsonb_agg "
+      "count sum min max avg coalesce nullif greatest least lower upper length now unnest "
+      "array_agg jsonb_agg "
       "jsonb_build_object starts_with abs date_trunc cardinality array_length row pg_notify "
-      "in exists any all some and or not when then else select where filter over by as interval distinct is array case set "
+      "in exists any all some and or not when then else select where filter over by as interval "
+      "distinct is array case set "
       "limit offset";
   static constexpr std::string_view kForbidden =
-      "table into lateral only tablesample natural copy truncate merge between grant revoke create alter drop call execute "
+      "table into lateral only tablesample natural copy truncate merge between grant revoke create "
+      "alter drop call execute "
       "prepare insert update delete listen notify similar operator collate";
 
   /// Skips an expression up to one of the stop words at this level, a comma of a higher level, a
   /// closing parenthesis or the end; reads sub-queries on the way.
-  constexpr void expression(std::string_view stops, bool list = false, std::size_t* first_end = nullptr) {
+  constexpr void expression(std::string_view stops, bool list = false,
+                            std::size_t* first_end = nullptr) {
     int cases = 0;
     bool first = true;
     while (!failed()) {
@@ -457,14 +493,20 @@ class Checker {
         ++at_;
         continue;
       }
-      const bool member = at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::symbol && tokens_[at_ - 1].text == ".";
+      const bool member =
+          at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::symbol && tokens_[at_ - 1].text == ".";
       if (!member) {
-        if (is_word("case")) ++cases;
-        else if (is_word("end") && cases > 0) --cases;
-        else if (cases == 0 && in_list(t.text, stops) && !is_distinct_from()) break;
-        else if (in_list(t.text, kForbidden)) refuse(SqlVerdict::keyword_is_not_allowed);
+        if (is_word("case"))
+          ++cases;
+        else if (is_word("end") && cases > 0)
+          --cases;
+        else if (cases == 0 && in_list(t.text, stops) && !is_distinct_from())
+          break;
+        else if (in_list(t.text, kForbidden))
+          refuse(SqlVerdict::keyword_is_not_allowed);
       }
-      if (is_symbol("(", 1) && (member || !in_list(t.text, kCallable))) refuse(SqlVerdict::function_is_not_allowed);
+      if (is_symbol("(", 1) && (member || !in_list(t.text, kCallable)))
+        refuse(SqlVerdict::function_is_not_allowed);
       ++at_;
     }
     if (cases != 0) refuse(SqlVerdict::syntax_is_not_understood);
@@ -479,10 +521,13 @@ class Checker {
   constexpr void group() {
     const bool round = is_symbol("(");
     ++at_;
-    if (round && (is_word("select") || is_word("with"))) statement();
-    else if (round && (is_word("insert") || is_word("update") || is_word("delete") || is_word("values")))
+    if (round && (is_word("select") || is_word("with")))
+      statement();
+    else if (round &&
+             (is_word("insert") || is_word("update") || is_word("delete") || is_word("values")))
       refuse(SqlVerdict::keyword_is_not_allowed);
-    else expression("");
+    else
+      expression("");
     need_symbol(round ? ")" : "]");
   }
 
@@ -514,7 +559,8 @@ class Checker {
       const std::size_t start = at_;
       select(inner);
       if (failed()) return verdict_;
-      if (tenant && !first_item_is_tenant(inner, start)) return refuse(SqlVerdict::insert_must_give_the_tenant_first_in_each_row);
+      if (tenant && !first_item_is_tenant(inner, start))
+        return refuse(SqlVerdict::insert_must_give_the_tenant_first_in_each_row);
     } else {
       return refuse(SqlVerdict::syntax_is_not_understood);
     }
@@ -536,9 +582,11 @@ class Checker {
   }
 
   constexpr bool first_item_is_tenant(const Scope& inner, std::size_t start) const {
-    if (inner.first_item_begin != start + 1) return false;  // a UNION: the last arm is not the first
+    if (inner.first_item_begin != start + 1)
+      return false;  // a UNION: the last arm is not the first
     const auto begin = inner.first_item_begin;
-    if (inner.first_item_end - begin != 3 || tokens_[begin + 1].text != "." || !same_word(tokens_[begin + 2].text, "tenant_id"))
+    if (inner.first_item_end - begin != 3 || tokens_[begin + 1].text != "." ||
+        !same_word(tokens_[begin + 2].text, "tenant_id"))
       return false;
     for (const auto& s : inner.sources)
       if (s.needs_filter && same_alias(s.alias, tokens_[begin].text)) return true;
@@ -546,7 +594,9 @@ class Checker {
   }
 
   constexpr void alias_of_target(Source& target) {
-    if (take_word("as") || (peek().kind == Token::Kind::word && !in_list(peek().text, "set values select where using returning default"))) {
+    if (take_word("as") ||
+        (peek().kind == Token::Kind::word &&
+         !in_list(peek().text, "set values select where using returning default"))) {
       if (peek().kind != Token::Kind::word) refuse(SqlVerdict::syntax_is_not_understood);
       target.alias = peek().text;
       ++at_;
@@ -559,7 +609,8 @@ class Checker {
         refuse(SqlVerdict::syntax_is_not_understood);
         return;
       }
-      if (is_word("tenant_id") && door_ != Door::global) refuse(SqlVerdict::tenant_id_is_never_updated);
+      if (is_word("tenant_id") && door_ != Door::global)
+        refuse(SqlVerdict::tenant_id_is_never_updated);
       at_ += 2;
       assigned_value();
     } while (!failed() && take_symbol(","));
@@ -567,14 +618,15 @@ class Checker {
 
   /// An expression that ends at a comma of its own level.
   constexpr void assigned_value() {
-    while (!failed() && !is_symbol(",") && peek().kind != Token::Kind::end && !is_symbol(")") && !is_word("from") &&
-           !is_word("where") && !is_word("returning")) {
+    while (!failed() && !is_symbol(",") && peek().kind != Token::Kind::end && !is_symbol(")") &&
+           !is_word("from") && !is_word("where") && !is_word("returning")) {
       if (is_symbol("(") || is_symbol("[")) {
         group();
         continue;
       }
       if (peek().kind == Token::Kind::word) {
-        if (is_symbol("(", 1) && !in_list(peek().text, kCallable)) refuse(SqlVerdict::function_is_not_allowed);
+        if (is_symbol("(", 1) && !in_list(peek().text, kCallable))
+          refuse(SqlVerdict::function_is_not_allowed);
         if (in_list(peek().text, kForbidden)) refuse(SqlVerdict::keyword_is_not_allowed);
       }
       ++at_;
@@ -623,7 +675,8 @@ class Checker {
 }  // namespace sql
 
 /// The verdict on a statement with this many bound values (the tenant included).
-constexpr SqlVerdict check_sql(std::string_view text, std::span<const schema::Table> tables, Door door, int parameters) {
+constexpr SqlVerdict check_sql(std::string_view text, std::span<const schema::Table> tables,
+                               Door door, int parameters) {
   std::vector<sql::Token> tokens;
   if (const auto verdict = sql::tokenize(text, tokens); verdict != SqlVerdict::ok) return verdict;
   return sql::Checker(std::move(tokens), tables, door).run(parameters);

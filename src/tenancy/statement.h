@@ -20,7 +20,8 @@ consteval void refuse_if(SqlVerdict verdict) {
 consteval void require_ok(SqlVerdict v) {
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     (refuse_if<static_cast<SqlVerdict>(I + 1)>(v), ...);
-  }(std::make_index_sequence<static_cast<std::size_t>(SqlVerdict::number_of_parameters_differs_from_the_arguments)>());
+  }(std::make_index_sequence<static_cast<std::size_t>(
+        SqlVerdict::number_of_parameters_differs_from_the_arguments)>());
 }
 
 }  // namespace detail
@@ -32,8 +33,10 @@ struct BasicStatement {
   std::string_view name;
   const char* sql;
 
-  consteval BasicStatement(std::string_view statement_name, const char* text) : name(statement_name), sql(text) {
-    detail::require_ok(check_sql(text, Registry::tables, D, static_cast<int>(sizeof...(Args)) + (D == Door::tenant ? 1 : 0)));
+  consteval BasicStatement(std::string_view statement_name, const char* text)
+      : name(statement_name), sql(text) {
+    detail::require_ok(check_sql(text, Registry::tables, D,
+                                 static_cast<int>(sizeof...(Args)) + (D == Door::tenant ? 1 : 0)));
   }
 };
 

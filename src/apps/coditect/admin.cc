@@ -25,8 +25,11 @@ struct Set {
 };
 
 std::vector<Set> sets(const ProgramSettings& s) {
-  if (s.database.url.empty()) fail(Code::invalid_argument, "setting_missing", "set database.url (--database-url or CODITECT_DATABASE_URL)");
-  return {{"directory", s.directory_conninfo("coditect_migrator", s.database.migrator_password)}, {"cell", s.cell_conninfo("coditect_migrator", s.database.migrator_password)}};
+  if (s.database.url.empty())
+    fail(Code::invalid_argument, "setting_missing",
+         "set database.url (--database-url or CODITECT_DATABASE_URL)");
+  return {{"directory", s.directory_conninfo("coditect_migrator", s.database.migrator_password)},
+          {"cell", s.cell_conninfo("coditect_migrator", s.database.migrator_password)}};
 }
 
 /// Adds an operator as somebody who may; the text of its key.
@@ -34,8 +37,10 @@ std::string add_operator(schema::Direct& db, const crypto::Keyring& keys, const 
   const auto id = auth::OperatorId::make();
   const auto token = auth::OperatorToken::make(id);
   const auto mac = auth::secret_mac(keys, token.secret);
-  db.query("INSERT INTO operators (id, name, secret_key, secret_hash, created_at) VALUES ($1, $2, $3, decode($4, 'hex'), now())",
-           {to_string(id.uuid()), name, mac.key_id, to_hex(mac.bytes)});
+  db.query(
+      "INSERT INTO operators (id, name, secret_key, secret_hash, created_at) VALUES ($1, $2, $3, "
+      "decode($4, 'hex'), now())",
+      {to_string(id.uuid()), name, mac.key_id, to_hex(mac.bytes)});
   return token.text().reveal();
 }
 
@@ -46,19 +51,25 @@ int migrate(const ProgramSettings& settings, MigrateAction action) {
   for (const auto& set : sets(settings)) {
     const auto migrations = schema::migrations_of(set.name, schema::migration_files());
     if (action == MigrateAction::up) {
-      schema::migrate(set.conninfo, migrations, [&set](const std::string& line) { say(set.name + ": " + line); });
+      schema::migrate(set.conninfo, migrations,
+                      [&set](const std::string& line) { say(set.name + ": " + line); });
       say(set.name + ": up to date");
     } else if (action == MigrateAction::verify) {
-      const auto found = set.name == "cell" ? schema::verify_cell(set.conninfo, schema::CoreTables::tables) : schema::verify_directory(set.conninfo, schema::CoreTables::tables);
+      const auto found = set.name == "cell"
+                             ? schema::verify_cell(set.conninfo, schema::CoreTables::tables)
+                             : schema::verify_directory(set.conninfo, schema::CoreTables::tables);
       for (const auto& line : found) say(set.name + ": " + line);
       if (found.empty()) say(set.name + ": the catalog agrees with the registry");
       problems += static_cast<int>(found.size());
     } else {
       const auto plan = schema::plan(set.conninfo, migrations);
       if (action == MigrateAction::status)
-        for (const auto& a : plan.applied) say(set.name + ": " + std::to_string(a.version) + " " + a.name + (a.finished ? " applied" : " half done"));
+        for (const auto& a : plan.applied)
+          say(set.name + ": " + std::to_string(a.version) + " " + a.name +
+              (a.finished ? " applied" : " half done"));
       for (const auto& m : plan.pending)
-        say(set.name + ": " + std::to_string(m.version) + " " + m.name + " pending (" + (m.mode == schema::Mode::online ? "online" : "transactional") + ")");
+        say(set.name + ": " + std::to_string(m.version) + " " + m.name + " pending (" +
+            (m.mode == schema::Mode::online ? "online" : "transactional") + ")");
       if (plan.pending.empty()) say(set.name + ": nothing is pending");
     }
   }
@@ -69,7 +80,10 @@ int bootstrap(const ProgramSettings& settings, const std::string& administrator)
   const auto& d = settings.database;
   std::map<std::string, Secret> passwords;
   const std::pair<const char*, const Secret*> given[] = {
-      {"coditect_app", &d.app_password}, {"coditect_operator", &d.operator_password}, {"coditect_maintenance", &d.maintenance_password}, {"coditect_migrator", &d.migrator_password}};
+      {"coditect_app", &d.app_password},
+      {"coditect_operator", &d.operator_password},
+      {"coditect_maintenance", &d.maintenance_password},
+      {"coditect_migrator", &d.migrator_password}};
   for (const auto& [role, password] : given)
     if (!password->empty()) passwords.emplace(role, *password);
   schema::bootstrap(administrator.empty() ? d.url.reveal() : administrator, passwords, d.names);
@@ -79,7 +93,8 @@ int bootstrap(const ProgramSettings& settings, const std::string& administrator)
 
 int show_settings(const config::Table& table) {
   for (const auto& s : table.all()) {
-    std::printf("%-32s %-28s (%s)\n", s.name.c_str(), s.shown().empty() ? "\"\"" : s.shown().c_str(), s.source.c_str());
+    std::printf("%-32s %-28s (%s)\n", s.name.c_str(),
+                s.shown().empty() ? "\"\"" : s.shown().c_str(), s.source.c_str());
     std::printf("    %s; %s, %s\n", s.help.c_str(), s.flag().c_str(), s.variable().c_str());
   }
   return 0;
@@ -92,14 +107,16 @@ int new_key() {
 
 int new_operator(const ProgramSettings& settings, const std::string& name) {
   const auto keys = load_keys(settings);
-  schema::Direct db(settings.directory_conninfo("coditect_operator", settings.database.operator_password));
+  schema::Direct db(
+      settings.directory_conninfo("coditect_operator", settings.database.operator_password));
   say(add_operator(db, keys, name));
   return 0;
 }
 
 std::optional<std::string> first_operator(const ProgramSettings& settings, const std::string&) {
   const auto keys = load_keys(settings);
-  schema::Direct db(settings.directory_conninfo("coditect_operator", settings.database.operator_password));
+  schema::Direct db(
+      settings.directory_conninfo("coditect_operator", settings.database.operator_password));
   return add_operator(db, keys, "local administrator");
 }
 
@@ -109,7 +126,9 @@ int admin(const AdminOptions& o) {
   if (key.empty()) {
     const auto state = StateDir::open(o.state.empty() ? StateDir::default_path() : o.state);
     const auto text = state.read_file("operator.key");
-    if (!text) fail(Code::unauthenticated, "operator_key_missing", "give --key (or CODITECT_OPERATOR_KEY), or --state of a running 'coditect up'");
+    if (!text)
+      fail(Code::unauthenticated, "operator_key_missing",
+           "give --key (or CODITECT_OPERATOR_KEY), or --state of a running 'coditect up'");
     key = trim(*text);
     if (url.empty()) {
       const auto ports = state.read_values("ports");
@@ -118,12 +137,15 @@ int admin(const AdminOptions& o) {
   }
   if (url.empty()) url = "http://127.0.0.1:8080";
   const bool changes = o.command == "suspend" || o.command == "resume" || o.command == "undelete";
-  if (changes && o.reason.empty()) fail(Code::invalid_argument, "reason_missing", "say why with --reason; it is kept in the operator log");
+  if (changes && o.reason.empty())
+    fail(Code::invalid_argument, "reason_missing",
+         "say why with --reason; it is kept in the operator log");
   auto path = url + "/v1/operator/" + (o.command == "log" ? "log" : "tenants");
   if (o.command == "list") {
     std::string query;
     if (!o.member_email.empty()) query = "?member_email=" + http::percent_encode(o.member_email);
-    if (!o.tenant_state.empty()) query += (query.empty() ? "?state=" : "&state=") + http::percent_encode(o.tenant_state);
+    if (!o.tenant_state.empty())
+      query += (query.empty() ? "?state=" : "&state=") + http::percent_encode(o.tenant_state);
     path += query;
   } else if (o.command != "log") {
     path += "/" + http::percent_encode(o.tenant);
@@ -132,7 +154,9 @@ int admin(const AdminOptions& o) {
   std::vector<http::Header> headers{{"Authorization", "Bearer " + key}};
   if (!o.reason.empty()) headers.push_back({"X-Reason", o.reason});
   asio::io_context io;
-  auto done = asio::co_spawn(io, http::fetch(changes ? "POST" : "GET", path, std::move(headers), "", after(30s)), asio::use_future);
+  auto done = asio::co_spawn(
+      io, http::fetch(changes ? "POST" : "GET", path, std::move(headers), "", after(30s)),
+      asio::use_future);
   io.run();
   const auto answer = done.get();
   say(answer.body);

@@ -28,7 +28,7 @@ int new_key();
 
 struct AdminOptions {
   std::string url = "http://127.0.0.1:8080";
-  std::string key;     ///< empty: operator.key of the state directory
+  std::string key;  ///< empty: operator.key of the state directory
   std::string state;
   std::string reason;
   std::string command;  ///< list, show, suspend, resume, undelete, usage, log
@@ -40,7 +40,8 @@ int admin(const AdminOptions& options);
 int new_operator(const ProgramSettings& settings, const std::string& name);
 
 /// For `up`: makes the first operator where there is none; nullopt when there is one.
-std::optional<std::string> first_operator(const ProgramSettings& settings, const std::string& administrator);
+std::optional<std::string> first_operator(const ProgramSettings& settings,
+                                          const std::string& administrator);
 
 /// Exit codes by cause; see docs/reference/cli.md.
 int exit_code(Code code);

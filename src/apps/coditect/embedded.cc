@@ -46,7 +46,8 @@ void stop_leftover(const std::string& pid_file, const std::string& program, int 
     std::this_thread::sleep_for(50ms);
   }
   if (runs(pid, program))
-    fail(Code::unavailable, "leftover_server", program + " of an earlier run (pid " + std::to_string(pid) + ") does not stop");
+    fail(Code::unavailable, "leftover_server",
+         program + " of an earlier run (pid " + std::to_string(pid) + ") does not stop");
 }
 
 int run_and_wait(const std::vector<std::string>& command, const std::string& log_file) {
@@ -60,14 +61,19 @@ int run_and_wait(const std::vector<std::string>& command, const std::string& log
 
 std::string find_program(const std::string& name) {
   for (const char* dir : {"/usr/bin", "/usr/local/bin", "/usr/sbin", "/bin"})
-    if (access((std::string(dir) + "/" + name).c_str(), X_OK) == 0) return std::string(dir) + "/" + name;
-  fail(Code::failed_precondition, "program_missing", name + " is not installed; run scripts/setup.sh");
+    if (access((std::string(dir) + "/" + name).c_str(), X_OK) == 0)
+      return std::string(dir) + "/" + name;
+  fail(Code::failed_precondition, "program_missing",
+       name + " is not installed; run scripts/setup.sh");
 }
 
 [[noreturn]] void server_failed(const Child& child, const std::string& what) {
   const auto tail = child.log_tail();
   const bool full = tail.contains("No space left on device");
-  fail(Code::unavailable, full ? "disk_full" : child.name() == "postgres" ? "postgres_failed" : "redis_failed",
+  fail(Code::unavailable,
+       full                         ? "disk_full"
+       : child.name() == "postgres" ? "postgres_failed"
+                                    : "redis_failed",
        what + (tail.empty() ? "" : "; its last words:\n" + tail));
 }
 
@@ -84,7 +90,8 @@ bool port_is_free(const std::string& host, int port) {
   }
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  const bool free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 && listen(fd, 1) == 0;
+  const bool free =
+      bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 && listen(fd, 1) == 0;
   close(fd);
   return free;
 }
@@ -96,7 +103,8 @@ int choose_port(int remembered) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  const bool ok = bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 && getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+  const bool ok = bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+                  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
   close(fd);
   if (!ok) fail(Code::unavailable, "no_free_port", "cannot find a free port on 127.0.0.1");
   return ntohs(address.sin_port);
@@ -108,12 +116,15 @@ std::string find_postgres_bin(const std::string& data_version) {
   for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", ec)) {
     const int version = std::atoi(entry.path().filename().c_str());
     if (!fs::exists(entry.path() / "bin/postgres", ec)) continue;
-    if (!data_version.empty() ? version == std::atoi(data_version.c_str()) : version >= 15) newest = std::max(newest, version);
+    if (!data_version.empty() ? version == std::atoi(data_version.c_str()) : version >= 15)
+      newest = std::max(newest, version);
   }
   if (newest == 0)
     fail(Code::failed_precondition, "postgres_version",
-         data_version.empty() ? "PostgreSQL 15 or newer is not installed; run scripts/setup.sh"
-                              : "the data is of PostgreSQL " + data_version + ", which is not installed; install it or choose another --state");
+         data_version.empty()
+             ? "PostgreSQL 15 or newer is not installed; run scripts/setup.sh"
+             : "the data is of PostgreSQL " + data_version +
+                   ", which is not installed; install it or choose another --state");
   return "/usr/lib/postgresql/" + std::to_string(newest) + "/bin";
 }
 
@@ -167,7 +178,8 @@ std::string Child::log_tail() const {
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) lines.push_back(line);
   std::string out;
-  for (std::size_t i = lines.size() > 5 ? lines.size() - 5 : 0; i < lines.size(); ++i) out += "  " + lines[i] + "\n";
+  for (std::size_t i = lines.size() > 5 ? lines.size() - 5 : 0; i < lines.size(); ++i)
+    out += "  " + lines[i] + "\n";
   return out;
 }
 
@@ -185,10 +197,14 @@ void EmbeddedServers::start(bool postgres, bool redis) {
   for (const auto& dir : {state_.file("log"), state_.file("redis"), socket_dir_}) {
     mkdir(dir.c_str(), 0700);
     struct stat s{};
-    if (stat(dir.c_str(), &s) != 0 || s.st_uid != geteuid()) fail(Code::unavailable, "state_directory_unusable", dir + " cannot be made or belongs to somebody else");
+    if (stat(dir.c_str(), &s) != 0 || s.st_uid != geteuid())
+      fail(Code::unavailable, "state_directory_unusable",
+           dir + " cannot be made or belongs to somebody else");
   }
   auto ports = state_.read_values("ports");
-  const auto remembered = [&ports](const char* name) { return ports.contains(name) ? std::atoi(ports[name].c_str()) : 0; };
+  const auto remembered = [&ports](const char* name) {
+    return ports.contains(name) ? std::atoi(ports[name].c_str()) : 0;
+  };
   stop_leftover(state_.file("postgres/postmaster.pid"), "postgres", SIGINT, SIGQUIT);
   stop_leftover(socket_dir_ + "/redis.pid", "redis-server", SIGTERM, SIGKILL);
   postgres_port_ = choose_port(remembered("postgres"));
@@ -209,9 +225,11 @@ void EmbeddedServers::start_postgres() {
   std::string version;
   std::error_code ec;
   if (fs::exists(data, ec)) {
-    if (auto text = state_.read_file("postgres/PG_VERSION")) version = trim(*text);
+    if (auto text = state_.read_file("postgres/PG_VERSION"))
+      version = trim(*text);
     else if (!fs::is_empty(data, ec))
-      fail(Code::failed_precondition, "state_directory_damaged", data + " has no PG_VERSION: it is damaged; restore it, or start with another --state");
+      fail(Code::failed_precondition, "state_directory_damaged",
+           data + " has no PG_VERSION: it is damaged; restore it, or start with another --state");
   }
   bin_dir_ = find_postgres_bin(version);
   if (version.empty()) {
@@ -219,42 +237,75 @@ void EmbeddedServers::start_postgres() {
     const auto fresh = state_.file("postgres.new");
     fs::remove_all(fresh, ec);
     state_.write_file("initial-password", secrets_["postgres"] + "\n");
-    const int status = run_and_wait({bin_dir_ + "/initdb", "-D", fresh, "-U", "coditect_admin", "--auth-local=scram-sha-256", "--auth-host=scram-sha-256",
-                                     "--pwfile=" + state_.file("initial-password"), "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"},
-                                    state_.file("log/postgres.log"));
+    const int status = run_and_wait(
+        {bin_dir_ + "/initdb", "-D", fresh, "-U", "coditect_admin", "--auth-local=scram-sha-256",
+         "--auth-host=scram-sha-256", "--pwfile=" + state_.file("initial-password"),
+         "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"},
+        state_.file("log/postgres.log"));
     unlink(state_.file("initial-password").c_str());
     Child made("postgres", {}, state_.file("log/postgres.log"), SIGINT);
     if (status != 0) server_failed(made, "initdb failed with status " + std::to_string(status));
     fs::remove(data, ec);
     fs::rename(fresh, data, ec);
-    if (ec) fail(Code::unavailable, "state_directory_unusable", "cannot rename " + fresh + ": " + ec.message());
+    if (ec)
+      fail(Code::unavailable, "state_directory_unusable",
+           "cannot rename " + fresh + ": " + ec.message());
   }
   children_.emplace_back("postgres",
-                         std::vector<std::string>{bin_dir_ + "/postgres", "-D", data, "-p", std::to_string(postgres_port_), "-k", socket_dir_,
-                                                  "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-c", "shared_buffers=128MB",
-                                                  "-c", "wal_level=logical", "-c", "max_wal_size=2GB", "-c", "logging_collector=off",
-                                                  "-c", "unix_socket_permissions=0700", "-c", "password_encryption=scram-sha-256"},
+                         std::vector<std::string>{bin_dir_ + "/postgres",
+                                                  "-D",
+                                                  data,
+                                                  "-p",
+                                                  std::to_string(postgres_port_),
+                                                  "-k",
+                                                  socket_dir_,
+                                                  "-c",
+                                                  "listen_addresses=127.0.0.1",
+                                                  "-c",
+                                                  "max_connections=200",
+                                                  "-c",
+                                                  "shared_buffers=128MB",
+                                                  "-c",
+                                                  "wal_level=logical",
+                                                  "-c",
+                                                  "max_wal_size=2GB",
+                                                  "-c",
+                                                  "logging_collector=off",
+                                                  "-c",
+                                                  "unix_socket_permissions=0700",
+                                                  "-c",
+                                                  "password_encryption=scram-sha-256"},
                          state_.file("log/postgres.log"), SIGINT);
   children_.back().start();
 }
 
 void EmbeddedServers::start_redis() {
   const auto program = find_program("redis-server");
-  state_.write_file("redis/redis.conf", "bind 127.0.0.1\nport " + std::to_string(redis_port_) + "\nunixsocket " + socket_dir_ + "/redis.sock\nunixsocketperm 700\n" +
-                                            "requirepass " + secrets_["redis"] + "\ndir " + state_.file("redis") + "\npidfile " + socket_dir_ + "/redis.pid\n" +
-                                            "daemonize no\nsave \"\"\nappendonly no\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\nprotected-mode yes\n");
-  children_.emplace_back("redis", std::vector<std::string>{program, state_.file("redis/redis.conf")}, state_.file("log/redis.log"), SIGTERM);
+  state_.write_file("redis/redis.conf",
+                    "bind 127.0.0.1\nport " + std::to_string(redis_port_) + "\nunixsocket " +
+                        socket_dir_ + "/redis.sock\nunixsocketperm 700\n" + "requirepass " +
+                        secrets_["redis"] + "\ndir " + state_.file("redis") + "\npidfile " +
+                        socket_dir_ + "/redis.pid\n" +
+                        "daemonize no\nsave \"\"\nappendonly no\nmaxmemory 256mb\nmaxmemory-policy "
+                        "allkeys-lru\nprotected-mode yes\n");
+  children_.emplace_back("redis",
+                         std::vector<std::string>{program, state_.file("redis/redis.conf")},
+                         state_.file("log/redis.log"), SIGTERM);
   children_.back().start();
 }
 
 std::string EmbeddedServers::database_url() const {
-  return "host=" + socket_dir_ + " port=" + std::to_string(postgres_port_) + " user=coditect_admin dbname=postgres password=" + secrets_.at("postgres");
+  return "host=" + socket_dir_ + " port=" + std::to_string(postgres_port_) +
+         " user=coditect_admin dbname=postgres password=" + secrets_.at("postgres");
 }
 
-std::string EmbeddedServers::redis_url() const { return "unix://" + socket_dir_ + "/redis.sock?password=" + secrets_.at("redis"); }
+std::string EmbeddedServers::redis_url() const {
+  return "unix://" + socket_dir_ + "/redis.sock?password=" + secrets_.at("redis");
+}
 
 void EmbeddedServers::wait_for_postgres() {
-  auto& child = *std::find_if(children_.begin(), children_.end(), [](const Child& c) { return c.name() == "postgres"; });
+  auto& child = *std::find_if(children_.begin(), children_.end(),
+                              [](const Child& c) { return c.name() == "postgres"; });
   std::string last;
   for (int i = 0; i < 3000; ++i) {
     PGconn* c = PQconnectdb(database_url().c_str());
@@ -271,7 +322,8 @@ void EmbeddedServers::wait_for_postgres() {
 }
 
 void EmbeddedServers::wait_for_redis() {
-  auto& child = *std::find_if(children_.begin(), children_.end(), [](const Child& c) { return c.name() == "redis"; });
+  auto& child = *std::find_if(children_.begin(), children_.end(),
+                              [](const Child& c) { return c.name() == "redis"; });
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const auto path = socket_dir_ + "/redis.sock";

@@ -16,7 +16,10 @@ namespace coditect::app {
 class Child {
  public:
   Child(std::string name, std::vector<std::string> command, std::string log_file, int stop_signal)
-      : name_(std::move(name)), command_(std::move(command)), log_file_(std::move(log_file)), stop_signal_(stop_signal) {}
+      : name_(std::move(name)),
+        command_(std::move(command)),
+        log_file_(std::move(log_file)),
+        stop_signal_(stop_signal) {}
 
   void start();
   /// Whether it still runs; reaps it when not.
@@ -72,7 +75,8 @@ class EmbeddedServers {
 int choose_port(int remembered);
 bool port_is_free(const std::string& host, int port);
 
-/// Where the server programs of PostgreSQL are: the version of the data, else the newest from 15 on.
+/// Where the server programs of PostgreSQL are: the version of the data, else the newest from 15
+/// on.
 std::string find_postgres_bin(const std::string& data_version);
 
 }  // namespace coditect::app

@@ -32,7 +32,8 @@ int exit_code(Code code) {
 namespace {
 
 /// Variables of the command line itself; all other CODITECT_* are settings.
-constexpr std::string_view kOwnVariables[] = {"CODITECT_CONFIG", "CODITECT_OPERATOR_KEY", "CODITECT_STATE"};
+constexpr std::string_view kOwnVariables[] = {"CODITECT_CONFIG", "CODITECT_OPERATOR_KEY",
+                                              "CODITECT_STATE"};
 
 struct Program {
   ProgramSettings settings;
@@ -48,12 +49,16 @@ struct Program {
     for (char** entry = environ; *entry != nullptr; ++entry) {
       const std::string_view text = *entry;
       const auto name = text.substr(0, text.find('='));
-      if (!name.starts_with("CODITECT_") || std::ranges::find(kOwnVariables, name) != std::end(kOwnVariables)) continue;
+      if (!name.starts_with("CODITECT_") ||
+          std::ranges::find(kOwnVariables, name) != std::end(kOwnVariables))
+        continue;
       sources.environment.emplace(name, text.substr(name.size() + 1));
     }
     if (!config_file.empty()) {
       std::ifstream in(config_file);
-      if (!in) fail(Code::invalid_argument, "config_unreadable", "--config " + config_file + " cannot be read");
+      if (!in)
+        fail(Code::invalid_argument, "config_unreadable",
+             "--config " + config_file + " cannot be read");
       std::ostringstream all;
       all << in.rdbuf();
       sources.file_name = config_file;
@@ -61,23 +66,28 @@ struct Program {
     }
     if (auto ok = table.load(sources); !ok) throw Failure(ok.error());
     if (!obs::set_log_level(settings.log_level))
-      fail(Code::invalid_argument, "setting_invalid", "log.level is debug, info, warn, error or off");
+      fail(Code::invalid_argument, "setting_invalid",
+           "log.level is debug, info, warn, error or off");
   }
 
   /// Every setting is a flag of the command.
   void add_flags(CLI::App* command) {
     for (const auto& s : table.all()) {
       const auto name = s.name;
-      command->add_option_function<std::string>(s.flag(), [this, name](const std::string& value) { flags[name] = value; }, s.help)
+      command
+          ->add_option_function<std::string>(
+              s.flag(), [this, name](const std::string& value) { flags[name] = value; }, s.help)
           ->group("Settings")
           ->type_name(s.type);
     }
-    command->add_option("--config", config_file, "TOML file of settings")->envname("CODITECT_CONFIG");
+    command->add_option("--config", config_file, "TOML file of settings")
+        ->envname("CODITECT_CONFIG");
   }
 };
 
 /// An unknown flag gets the nearest known one.
-std::string with_suggestion(const CLI::App& app, const std::string& message, int argc, char** argv) {
+std::string with_suggestion(const CLI::App& app, const std::string& message, int argc,
+                            char** argv) {
   std::vector<std::string> known;
   const CLI::App* at = &app;
   while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
@@ -86,7 +96,8 @@ std::string with_suggestion(const CLI::App& app, const std::string& message, int
   for (int i = 1; i < argc; ++i) {
     const std::string word = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
     if (!word.starts_with("--") || std::ranges::find(known, word) != known.end()) continue;
-    if (const auto near = config::nearest_word(word, known); !near.empty()) return message + "; did you mean " + near + "?";
+    if (const auto near = config::nearest_word(word, known); !near.empty())
+      return message + "; did you mean " + near + "?";
   }
   return message;
 }
@@ -100,27 +111,39 @@ int run(int argc, char** argv) {
   bool json = false;
   std::function<int()> command;
 
-  CLI::App app("Coditect: the platform a SaaS company runs on, from the first tenant to the millionth.", "coditect");
+  CLI::App app(
+      "Coditect: the platform a SaaS company runs on, from the first tenant to the millionth.",
+      "coditect");
   app.set_version_flag("--version", std::string("coditect ") + CODITECT_VERSION);
   app.require_subcommand(1);
-  const auto on = [&command](CLI::App* sub, std::function<int()> f) { sub->callback([&command, f = std::move(f)] { command = f; }); };
+  const auto on = [&command](CLI::App* sub, std::function<int()> f) {
+    sub->callback([&command, f = std::move(f)] { command = f; });
+  };
   const auto with_state = [](CLI::App* sub, std::string& to) {
-    sub->add_option("--state", to, "state directory; default /var/lib/coditect for root, else $XDG_STATE_HOME/coditect or ~/.local/state/coditect")->envname("CODITECT_STATE");
+    sub->add_option("--state", to,
+                    "state directory; default /var/lib/coditect for root, else "
+                    "$XDG_STATE_HOME/coditect or ~/.local/state/coditect")
+        ->envname("CODITECT_STATE");
   };
 
-  auto* up_command = app.add_subcommand("up", "Run the whole platform on this machine, with a private PostgreSQL and Redis");
+  auto* up_command = app.add_subcommand(
+      "up", "Run the whole platform on this machine, with a private PostgreSQL and Redis");
   with_state(up_command, up_options.state);
   up_command->add_flag("--detach", up_options.detach, "go on in the background once it answers");
   up_command->add_flag("--no-demo", up_options.no_demo, "make no demo organizations");
-  up_command->add_option_function<std::string>("--database", [&](const std::string& v) { program.flags["database.url"] = v; }, "use this PostgreSQL, as an administrator that may create roles and databases");
-  up_command->add_option_function<std::string>("--redis", [&](const std::string& v) { program.flags["redis.url"] = v; }, "use this Redis");
+  up_command->add_option_function<std::string>(
+      "--database", [&](const std::string& v) { program.flags["database.url"] = v; },
+      "use this PostgreSQL, as an administrator that may create roles and databases");
+  up_command->add_option_function<std::string>(
+      "--redis", [&](const std::string& v) { program.flags["redis.url"] = v; }, "use this Redis");
   program.add_flags(up_command);
   on(up_command, [&] { return program.load(), up(program.settings, program.table, up_options); });
 
   auto* down_command = app.add_subcommand("down", "Stop what 'coditect up' runs");
   with_state(down_command, state);
   on(down_command, [&] { return down(state); });
-  auto* status_command = app.add_subcommand("status", "Whether it runs, and where; exit code 0 when it is ready, 3 when not");
+  auto* status_command = app.add_subcommand(
+      "status", "Whether it runs, and where; exit code 0 when it is ready, 3 when not");
   with_state(status_command, state);
   status_command->add_flag("--json", json, "for programs");
   on(status_command, [&] { return status(state, json); });
@@ -131,7 +154,8 @@ int run(int argc, char** argv) {
   program.add_flags(api);
   on(api, [&] { return program.load(), serve_api(program.settings); });
 
-  auto* migrations = app.add_subcommand("migrate", "Bring the databases' schema up to this program");
+  auto* migrations =
+      app.add_subcommand("migrate", "Bring the databases' schema up to this program");
   migrations->require_subcommand(1);
   const std::tuple<const char*, const char*, MigrateAction> actions[] = {
       {"status", "What was applied and what is pending", MigrateAction::status},
@@ -143,28 +167,38 @@ int run(int argc, char** argv) {
     program.add_flags(sub);
     on(sub, [&program, a = action] { return program.load(), migrate(program.settings, a); });
   }
-  auto* boot = app.add_subcommand("bootstrap", "Make the roles and databases on a PostgreSQL server");
-  boot->add_option("--administrator", administrator, "connection string of one who may create roles and databases; default: database.url");
+  auto* boot =
+      app.add_subcommand("bootstrap", "Make the roles and databases on a PostgreSQL server");
+  boot->add_option(
+      "--administrator", administrator,
+      "connection string of one who may create roles and databases; default: database.url");
   program.add_flags(boot);
   on(boot, [&] { return program.load(), bootstrap(program.settings, administrator); });
 
-  auto* settings_command = app.add_subcommand("settings", "Every setting, its value and where the value came from");
+  auto* settings_command =
+      app.add_subcommand("settings", "Every setting, its value and where the value came from");
   program.add_flags(settings_command);
   on(settings_command, [&] { return program.load(), show_settings(program.table); });
   auto* keys = app.add_subcommand("keys", "Sealing keys");
   keys->require_subcommand(1);
   on(keys->add_subcommand("new", "Print a new key for sealing.keys"), [] { return new_key(); });
 
-  auto* admin_command = app.add_subcommand("admin", "Work of operators on organizations; each act is logged with its reason");
+  auto* admin_command = app.add_subcommand(
+      "admin", "Work of operators on organizations; each act is logged with its reason");
   admin_command->require_subcommand(1);
   const auto admin_sub = [&](const char* name, const char* help, bool tenant) {
     auto* sub = admin_command->add_subcommand(name, help);
     sub->add_option("--url", admin_options.url, "address of the API");
-    sub->add_option("--key", admin_options.key, "an operator's key; default: of the state directory")->envname("CODITECT_OPERATOR_KEY");
+    sub->add_option("--key", admin_options.key,
+                    "an operator's key; default: of the state directory")
+        ->envname("CODITECT_OPERATOR_KEY");
     with_state(sub, admin_options.state);
-    if (tenant) sub->add_option("tenant", admin_options.tenant, "the organization's slug")->required();
+    if (tenant)
+      sub->add_option("tenant", admin_options.tenant, "the organization's slug")->required();
     sub->add_option("--reason", admin_options.reason, "why; kept in the operator log");
-    on(sub, [&admin_options, n = std::string(name)] { return admin_options.command = n, admin(admin_options); });
+    on(sub, [&admin_options, n = std::string(name)] {
+      return admin_options.command = n, admin(admin_options);
+    });
     return sub;
   };
   auto* list = admin_sub("list", "Organizations", false);
@@ -176,16 +210,19 @@ int run(int argc, char** argv) {
   admin_sub("resume", "End a suspension", true);
   admin_sub("undelete", "Bring a deleted organization back", true);
   admin_sub("log", "What operators did", false);
-  auto* operator_command = admin_command->add_subcommand("new-operator", "Make an operator and print their key once (needs the database settings)");
+  auto* operator_command = admin_command->add_subcommand(
+      "new-operator", "Make an operator and print their key once (needs the database settings)");
   operator_command->add_option("--name", operator_name, "whose key it is");
   program.add_flags(operator_command);
-  on(operator_command, [&] { return program.load(), new_operator(program.settings, operator_name); });
+  on(operator_command,
+     [&] { return program.load(), new_operator(program.settings, operator_name); });
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {  // CLI11's way to say help, version or wrong usage
     if (e.get_exit_code() == 0) return app.exit(e);
-    std::cerr << "coditect: " << with_suggestion(app, e.what(), argc, argv) << "\nRun with --help for more information.\n";
+    std::cerr << "coditect: " << with_suggestion(app, e.what(), argc, argv)
+              << "\nRun with --help for more information.\n";
     return 2;
   }
   return command();
@@ -199,7 +236,8 @@ int main(int argc, char** argv) {
     return coditect::app::run(argc, argv);
   } catch (const coditect::Failure& f) {
     const auto& e = f.error();
-    std::fprintf(stderr, "coditect: %s (%s)\n", e.detail.empty() ? "failed" : e.detail.c_str(), std::string(e.reason).c_str());
+    std::fprintf(stderr, "coditect: %s (%s)\n", e.detail.empty() ? "failed" : e.detail.c_str(),
+                 std::string(e.reason).c_str());
     return coditect::app::exit_code(e.code);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "coditect: unexpected: %s\n", e.what());

@@ -33,9 +33,14 @@ struct ProgramSettings {
 
   void describe(config::Table& table);
   int loop_count() const;
-  std::string conninfo(const std::string& database, const std::string& role, const Secret& password) const;
-  std::string directory_conninfo(const std::string& role, const Secret& password) const { return conninfo(database.names.directory, role, password); }
-  std::string cell_conninfo(const std::string& role, const Secret& password) const { return conninfo(database.names.cell, role, password); }
+  std::string conninfo(const std::string& database, const std::string& role,
+                       const Secret& password) const;
+  std::string directory_conninfo(const std::string& role, const Secret& password) const {
+    return conninfo(database.names.directory, role, password);
+  }
+  std::string cell_conninfo(const std::string& role, const Secret& password) const {
+    return conninfo(database.names.cell, role, password);
+  }
 };
 
 }  // namespace coditect::app

@@ -28,10 +28,12 @@ constexpr tenancy::OperatorStatement<std::int32_t> kCellAnswers{"health.cell", "
 
 constexpr tenancy::OperatorStatement<pg::NoRow> kDropIdempotency{
     "maintenance.idempotency", "DELETE FROM idempotency_records WHERE expires_at < now()"};
-constexpr tenancy::GlobalStatement<pg::NoRow> kDropSessions{"maintenance.sessions", "DELETE FROM sessions WHERE expires_at < now()"};
+constexpr tenancy::GlobalStatement<pg::NoRow> kDropSessions{
+    "maintenance.sessions", "DELETE FROM sessions WHERE expires_at < now()"};
 constexpr tenancy::GlobalStatement<pg::NoRow> kDropRequests{
     "maintenance.requests",
-    "DELETE FROM request_records WHERE expires_at < now() AND NOT EXISTS (SELECT 1 FROM tenants t WHERE t.id = request_records.tenant_id AND t.state = 'provisioning')"};
+    "DELETE FROM request_records WHERE expires_at < now() AND NOT EXISTS (SELECT 1 FROM tenants t "
+    "WHERE t.id = request_records.tenant_id AND t.state = 'provisioning')"};
 
 auth::Routes& with_all_routes(auth::Routes& routes) {
   accounts::add_routes(routes);
@@ -70,14 +72,20 @@ crypto::Keyring load_keys(const ProgramSettings& settings) {
   Secret text = settings.sealing_keys;
   if (text.empty() && !settings.sealing_key_file.empty()) {
     std::ifstream file(settings.sealing_key_file);
-    if (!file) fail(Code::invalid_argument, "sealing_keys_unreadable", "sealing.key_file '" + settings.sealing_key_file + "' cannot be read");
+    if (!file)
+      fail(Code::invalid_argument, "sealing_keys_unreadable",
+           "sealing.key_file '" + settings.sealing_key_file + "' cannot be read");
     std::ostringstream all;
     all << file.rdbuf();
     text = Secret(std::string(trim(all.str())));
   }
-  if (text.empty()) fail(Code::invalid_argument, "sealing_keys_missing", "set sealing.keys (CODITECT_SEALING_KEYS) or sealing.key_file; 'coditect keys new' makes one");
+  if (text.empty())
+    fail(Code::invalid_argument, "sealing_keys_missing",
+         "set sealing.keys (CODITECT_SEALING_KEYS) or sealing.key_file; 'coditect keys new' makes "
+         "one");
   auto ring = crypto::Keyring::parse(text);
-  if (!ring) fail(Code::invalid_argument, "sealing_keys_malformed", "sealing.keys: " + ring.error().detail);
+  if (!ring)
+    fail(Code::invalid_argument, "sealing_keys_malformed", "sealing.keys: " + ring.error().detail);
   return *ring;
 }
 
@@ -85,17 +93,49 @@ crypto::Keyring load_keys(const ProgramSettings& settings) {
 struct Serving::OnLoop {
   OnLoop(Serving& s, async::Loop& l, const tenancy::DirectoryFeed& feed)
       : loop(l),
-        directory(l, pool(s.settings_, s.settings_.directory_conninfo("coditect_app", s.settings_.database.app_password), s.settings_.database.directory_pool), s.metrics_, "directory"),
-        cell(l, pool(s.settings_, s.settings_.cell_conninfo("coditect_app", s.settings_.database.app_password), s.settings_.database.cell_pool), s.metrics_, "cell"),
-        directory_operator(l, pool(s.settings_, s.settings_.directory_conninfo("coditect_operator", s.settings_.database.operator_password), 2), s.metrics_, "directory_operator"),
-        cell_operator(l, pool(s.settings_, s.settings_.cell_conninfo("coditect_operator", s.settings_.database.operator_password), 2), s.metrics_, "cell_operator"),
+        directory(
+            l,
+            pool(s.settings_,
+                 s.settings_.directory_conninfo("coditect_app", s.settings_.database.app_password),
+                 s.settings_.database.directory_pool),
+            s.metrics_, "directory"),
+        cell(l,
+             pool(s.settings_,
+                  s.settings_.cell_conninfo("coditect_app", s.settings_.database.app_password),
+                  s.settings_.database.cell_pool),
+             s.metrics_, "cell"),
+        directory_operator(l,
+                           pool(s.settings_,
+                                s.settings_.directory_conninfo(
+                                    "coditect_operator", s.settings_.database.operator_password),
+                                2),
+                           s.metrics_, "directory_operator"),
+        cell_operator(l,
+                      pool(s.settings_,
+                           s.settings_.cell_conninfo("coditect_operator",
+                                                     s.settings_.database.operator_password),
+                           2),
+                      s.metrics_, "cell_operator"),
         redis(l, redis_settings(s.settings_), s.metrics_),
         tenants(directory, redis, feed, s.metrics_),
         limiter(redis, s.settings_.loop_count(), s.metrics_),
-        services{l, directory, cell, directory_operator, cell_operator, tenants, limiter, s.keys_, s.hashing_, s.spans_, s.metrics_, s.settings_.auth,
+        services{l,
+                 directory,
+                 cell,
+                 directory_operator,
+                 cell_operator,
+                 tenants,
+                 limiter,
+                 s.keys_,
+                 s.hashing_,
+                 s.spans_,
+                 s.metrics_,
+                 s.settings_.auth,
                  s.settings_.trace.endpoint.empty() ? 0 : s.settings_.trace.sample_per_mille},
         dispatch(s.routes_, services),
-        server(l, s.settings_.http, [&s, this](http::Request& r) { return s.answer(*this, r); }, s.metrics_) {}
+        server(
+            l, s.settings_.http, [&s, this](http::Request& r) { return s.answer(*this, r); },
+            s.metrics_) {}
 
   async::Loop& loop;
   pg::Pool directory, cell, directory_operator, cell_operator;
@@ -111,12 +151,15 @@ Serving::Serving(const ProgramSettings& settings)
     : settings_(settings),
       keys_(load_keys(settings)),
       spans_(static_cast<std::size_t>(settings.trace.queue)),
-      hashing_(settings.hash_threads > 0 ? settings.hash_threads : settings.loop_count(), settings.hash_queue),
+      hashing_(settings.hash_threads > 0 ? settings.hash_threads : settings.loop_count(),
+               settings.hash_queue),
       openapi_(auth::openapi_document(with_all_routes(routes_), CODITECT_VERSION)),
       docs_(auth::docs_page(routes_, CODITECT_VERSION)),
       loops_(settings.loop_count()) {
-  feed_ = std::make_unique<tenancy::DirectoryFeed>(loops_[0], settings.directory_conninfo("coditect_app", settings.database.app_password));
-  for (std::size_t i = 0; i < loops_.size(); ++i) on_loops_.push_back(std::make_unique<OnLoop>(*this, loops_[i], *feed_));
+  feed_ = std::make_unique<tenancy::DirectoryFeed>(
+      loops_[0], settings.directory_conninfo("coditect_app", settings.database.app_password));
+  for (std::size_t i = 0; i < loops_.size(); ++i)
+    on_loops_.push_back(std::make_unique<OnLoop>(*this, loops_[i], *feed_));
   for (auto& on : on_loops_) feed_->add(on->loop, on->tenants);
   background_ = std::make_unique<async::TaskGroup>(loops_[0].io());
 }
@@ -140,7 +183,8 @@ void Serving::start() {
   asio::post(loops_[0].io(), [this] {
     feed_->start();
     background_->spawn("maintenance", maintain(*on_loops_[0]));
-    if (!settings_.trace.endpoint.empty()) background_->spawn("traces", http::export_spans(spans_, settings_.trace, metrics_));
+    if (!settings_.trace.endpoint.empty())
+      background_->spawn("traces", http::export_spans(spans_, settings_.trace, metrics_));
   });
 }
 
@@ -156,7 +200,8 @@ Async<> Serving::stop_loop(OnLoop& on) {
 void Serving::stop() {
   if (!std::exchange(running_, false)) return;
   std::vector<std::future<void>> done;
-  for (auto& on : on_loops_) done.push_back(asio::co_spawn(on->loop.io(), stop_loop(*on), asio::use_future));
+  for (auto& on : on_loops_)
+    done.push_back(asio::co_spawn(on->loop.io(), stop_loop(*on), asio::use_future));
   for (auto& d : done) d.get();
   loops_.run_on(0, background_->stop());
   loops_.run_on(0, feed_->stop());
@@ -176,7 +221,8 @@ Async<http::Response> Serving::answer(OnLoop& on, http::Request& request) {
     }
     if (path == "/metrics") {
       request.route = "/metrics";
-      co_return http::Response{.body = metrics_.text(), .content_type = "text/plain; version=0.0.4"};
+      co_return http::Response{.body = metrics_.text(),
+                               .content_type = "text/plain; version=0.0.4"};
     }
     if (path == "/openapi.json") {
       request.route = "/openapi.json";
@@ -184,8 +230,11 @@ Async<http::Response> Serving::answer(OnLoop& on, http::Request& request) {
     }
     if (path == "/docs" || path == "/") {
       request.route = "/docs";
-      co_return http::Response{.body = docs_, .content_type = "text/html; charset=utf-8",
-                               .headers = {{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"}, {"X-Content-Type-Options", "nosniff"}}};
+      co_return http::Response{
+          .body = docs_,
+          .content_type = "text/html; charset=utf-8",
+          .headers = {{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"},
+                      {"X-Content-Type-Options", "nosniff"}}};
     }
   }
   co_return co_await on.dispatch.answer(request);
@@ -208,15 +257,24 @@ Async<http::Response> Serving::ready(OnLoop& on, const http::Request& request) {
     auto response = http::problem(Error{Code::unavailable, "not_ready", {}, {}, 1s}, request.id);
     co_return response;
   }
-  co_return http::Response{.body = std::string(R"({"status":"ready","redis":)") + (on.redis.connected() ? "true" : "false") + "}"};
+  co_return http::Response{.body = std::string(R"({"status":"ready","redis":)") +
+                                   (on.redis.connected() ? "true" : "false") + "}"};
 }
 
 /// Work that one process of the installation does at a time, under a lease.
 Async<> Serving::maintain(OnLoop& on) {
   const auto& db = settings_.database;
-  pg::Pool directory(on.loop, pool(settings_, settings_.directory_conninfo("coditect_maintenance", db.maintenance_password), 1), metrics_, "directory_maintenance");
-  pg::Pool cell(on.loop, pool(settings_, settings_.cell_conninfo("coditect_maintenance", db.maintenance_password), 1), metrics_, "cell_maintenance");
-  auto& failures = metrics_.counter("coditect_maintenance_failures_total", "Rounds of maintenance that failed");
+  pg::Pool directory(
+      on.loop,
+      pool(settings_, settings_.directory_conninfo("coditect_maintenance", db.maintenance_password),
+           1),
+      metrics_, "directory_maintenance");
+  pg::Pool cell(
+      on.loop,
+      pool(settings_, settings_.cell_conninfo("coditect_maintenance", db.maintenance_password), 1),
+      metrics_, "cell_maintenance");
+  auto& failures =
+      metrics_.counter("coditect_maintenance_failures_total", "Rounds of maintenance that failed");
   const auto holder = holder_name();
   for (;;) {
     try {
@@ -242,11 +300,14 @@ Async<> Serving::maintain(OnLoop& on) {
   }
 }
 
-void wait_for_schema(const ProgramSettings& s, const std::function<void(const std::string&)>& report, const std::function<bool()>& stopped) {
+void wait_for_schema(const ProgramSettings& s,
+                     const std::function<void(const std::string&)>& report,
+                     const std::function<bool()>& stopped) {
   struct Set {
     std::string name, conninfo;
   };
-  const Set sets[] = {{"directory", s.directory_conninfo("coditect_app", s.database.app_password)}, {"cell", s.cell_conninfo("coditect_app", s.database.app_password)}};
+  const Set sets[] = {{"directory", s.directory_conninfo("coditect_app", s.database.app_password)},
+                      {"cell", s.cell_conninfo("coditect_app", s.database.app_password)}};
   for (const auto& set : sets) {
     const auto migrations = schema::migrations_of(set.name, schema::migration_files());
     bool told = false;
@@ -256,7 +317,8 @@ void wait_for_schema(const ProgramSettings& s, const std::function<void(const st
         const auto state = schema::readiness(set.conninfo, migrations, CODITECT_VERSION);
         if (state == schema::Readiness::ready) break;
         if (state == schema::Readiness::too_new)
-          fail(Code::failed_precondition, "program_too_old", "the " + set.name + " database needs a newer program than " CODITECT_VERSION);
+          fail(Code::failed_precondition, "program_too_old",
+               "the " + set.name + " database needs a newer program than " CODITECT_VERSION);
         why = "the schema of the " + set.name + " database is behind: run 'coditect migrate up'";
       } catch (const Failure& f) {  // away for now: wait for it as for the schema
         if (f.error().code != Code::unavailable) throw;

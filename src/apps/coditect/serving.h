@@ -47,7 +47,9 @@ class Serving {
 
 /// Waits until both databases have the schema this program needs; `report` gets a line for people.
 /// Throws `program_too_old` when a database needs a newer program.
-void wait_for_schema(const ProgramSettings& settings, const std::function<void(const std::string&)>& report, const std::function<bool()>& stopped);
+void wait_for_schema(const ProgramSettings& settings,
+                     const std::function<void(const std::string&)>& report,
+                     const std::function<bool()>& stopped);
 
 /// sealing.keys, from the setting or its file.
 crypto::Keyring load_keys(const ProgramSettings& settings);

@@ -24,7 +24,8 @@ namespace fs = std::filesystem;
 
 [[noreturn]] void cannot(const std::string& what, const std::string& path) {
   const int problem = errno;
-  fail(Code::unavailable, problem == ENOSPC ? "disk_full" : "state_directory_unusable", "cannot " + what + " " + path + ": " + std::strerror(problem));
+  fail(Code::unavailable, problem == ENOSPC ? "disk_full" : "state_directory_unusable",
+       "cannot " + what + " " + path + ": " + std::strerror(problem));
 }
 
 bool may_enter(const fs::path& directory, const RunAs& user) {
@@ -47,17 +48,20 @@ std::optional<RunAs> unprivileged_user() {
   if (geteuid() != 0) return std::nullopt;
   for (const char* name : {"postgres", "nobody"})
     if (const passwd* p = getpwnam(name)) return RunAs{p->pw_uid, p->pw_gid, p->pw_name};
-  fail(Code::failed_precondition, "no_unprivileged_user", "PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody");
+  fail(Code::failed_precondition, "no_unprivileged_user",
+       "PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody");
 }
 
 void become(const RunAs& user) {
-  if (initgroups(user.name.c_str(), user.gid) != 0 || setgid(user.gid) != 0 || setuid(user.uid) != 0 || setuid(0) == 0)
+  if (initgroups(user.name.c_str(), user.gid) != 0 || setgid(user.gid) != 0 ||
+      setuid(user.uid) != 0 || setuid(0) == 0)
     fail(Code::internal, "cannot_drop_root", "cannot become the user " + user.name);
 }
 
 std::string StateDir::default_path() {
   if (geteuid() == 0) return "/var/lib/coditect";
-  if (const char* xdg = getenv("XDG_STATE_HOME"); xdg != nullptr && *xdg == '/') return std::string(xdg) + "/coditect";
+  if (const char* xdg = getenv("XDG_STATE_HOME"); xdg != nullptr && *xdg == '/')
+    return std::string(xdg) + "/coditect";
   const char* home = getenv("HOME");
   return std::string(home != nullptr ? home : "/tmp") + "/.local/state/coditect";
 }
@@ -69,21 +73,30 @@ StateDir StateDir::prepare(const std::string& given, const std::optional<RunAs>&
   bool moved = false;
   if (fs::is_symlink(path, ec)) path = fs::weakly_canonical(path, ec);
   if (user && !reachable(path, *user)) {
-    const fs::path target = "/var/lib/coditect/by-path/" + to_hex(crypto::sha256(path.string())).substr(0, 16);
+    const fs::path target =
+        "/var/lib/coditect/by-path/" + to_hex(crypto::sha256(path.string())).substr(0, 16);
     if (fs::exists(path, ec) && !fs::is_empty(path, ec))
-      fail(Code::failed_precondition, "state_directory_unusable", path.string() + " cannot be reached by the user " + user->name + "; choose another --state");
+      fail(Code::failed_precondition, "state_directory_unusable",
+           path.string() + " cannot be reached by the user " + user->name +
+               "; choose another --state");
     fs::create_directories(target, ec);
-    if (ec) fail(Code::unavailable, "state_directory_unusable", target.string() + ": " + ec.message());
+    if (ec)
+      fail(Code::unavailable, "state_directory_unusable", target.string() + ": " + ec.message());
     fs::create_directories(path.parent_path(), ec);
     fs::remove(path, ec);
     fs::create_directory_symlink(target, path, ec);
-    if (ec) fail(Code::unavailable, "state_directory_unusable", path.string() + ": " + ec.message());
+    if (ec)
+      fail(Code::unavailable, "state_directory_unusable", path.string() + ": " + ec.message());
     path = target;
     moved = true;
   }
   fs::create_directories(path, ec);
-  if (ec) fail(Code::unavailable, ec == std::errc::no_space_on_device ? "disk_full" : "state_directory_unusable", "cannot make " + path.string() + ": " + ec.message());
-  if (user && chown(path.c_str(), user->uid, user->gid) != 0) cannot("give to " + user->name, path.string());
+  if (ec)
+    fail(Code::unavailable,
+         ec == std::errc::no_space_on_device ? "disk_full" : "state_directory_unusable",
+         "cannot make " + path.string() + ": " + ec.message());
+  if (user && chown(path.c_str(), user->uid, user->gid) != 0)
+    cannot("give to " + user->name, path.string());
   chmod(path.c_str(), 0700);
   StateDir out(path.string());
   out.moved_ = moved;
@@ -113,7 +126,9 @@ bool StateDir::lock() {
     return false;
   }
   const auto pid = std::to_string(getpid()) + "\n";
-  if (ftruncate(lock_, 0) != 0 || pwrite(lock_, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) cannot("write", file("lock"));
+  if (ftruncate(lock_, 0) != 0 ||
+      pwrite(lock_, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
+    cannot("write", file("lock"));
   return true;
 }
 
@@ -139,7 +154,8 @@ std::map<std::string, std::string> StateDir::read_values(const std::string& name
   return out;
 }
 
-void StateDir::write_values(const std::string& name, const std::map<std::string, std::string>& values) const {
+void StateDir::write_values(const std::string& name,
+                            const std::map<std::string, std::string>& values) const {
   std::string text;
   for (const auto& [key, value] : values) text += key + " " + value + "\n";
   write_file(name, text);
@@ -149,7 +165,8 @@ void StateDir::write_file(const std::string& name, const std::string& text) cons
   const auto temporary = file(name + ".new");
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) cannot("write", temporary);
-  const bool ok = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
+  const bool ok =
+      write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
   const int problem = errno;
   close(fd);
   errno = problem;

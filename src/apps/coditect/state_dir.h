@@ -46,7 +46,8 @@ class StateDir {
 
   /// Small files of "name value" lines, written whole and at once (0600).
   std::map<std::string, std::string> read_values(const std::string& name) const;
-  void write_values(const std::string& name, const std::map<std::string, std::string>& values) const;
+  void write_values(const std::string& name,
+                    const std::map<std::string, std::string>& values) const;
   void write_file(const std::string& name, const std::string& text) const;
   std::optional<std::string> read_file(const std::string& name) const;
 

@@ -43,15 +43,21 @@ void say(const std::string& line) {
   std::fflush(stdout);
 }
 
-http::Response call(std::string method, std::string url, std::vector<http::Header> headers, std::string body) {
+http::Response call(std::string method, std::string url, std::vector<http::Header> headers,
+                    std::string body) {
   asio::io_context io;
-  auto done = asio::co_spawn(io, http::fetch(std::move(method), std::move(url), std::move(headers), std::move(body), after(20s)), asio::use_future);
+  auto done = asio::co_spawn(io,
+                             http::fetch(std::move(method), std::move(url), std::move(headers),
+                                         std::move(body), after(20s)),
+                             asio::use_future);
   io.run();
   return done.get();
 }
 
-boost::json::value post(const std::string& url, const std::string& key, const std::string& once, const boost::json::value& body) {
-  std::vector<http::Header> headers{{"Content-Type", "application/json"}, {"Idempotency-Key", once}};
+boost::json::value post(const std::string& url, const std::string& key, const std::string& once,
+                        const boost::json::value& body) {
+  std::vector<http::Header> headers{{"Content-Type", "application/json"},
+                                    {"Idempotency-Key", once}};
   if (!key.empty()) headers.push_back({"Authorization", "Bearer " + key});
   const auto answer = call("POST", url, std::move(headers), boost::json::serialize(body));
   if (answer.status / 100 != 2) fail(Code::internal, "demo_failed", url + ": " + answer.body);
@@ -64,19 +70,30 @@ struct DemoOrganization {
 
 /// Through the API like everyone, with idempotency keys of this installation: repeated after a
 /// crash it goes on where it was.
-DemoOrganization make_demo(const std::string& base, const std::string& secret, const std::string& slug, const std::string& name) {
-  DemoOrganization d{slug, "owner@" + slug + ".example", to_base64url(crypto::hmac_sha256(secret, "password " + slug)).substr(0, 20), {}, {}};
+DemoOrganization make_demo(const std::string& base, const std::string& secret,
+                           const std::string& slug, const std::string& name) {
+  DemoOrganization d{slug,
+                     "owner@" + slug + ".example",
+                     to_base64url(crypto::hmac_sha256(secret, "password " + slug)).substr(0, 20),
+                     {},
+                     {}};
   const auto once = "demo-" + to_hex(crypto::hmac_sha256(secret, slug)).substr(0, 16);
   const auto signed_up = post(base + "/v1/signup", "", once,
-                              {{"email", d.email}, {"password", d.password}, {"organization", {{"name", name}, {"slug", slug}}}});
+                              {{"email", d.email},
+                               {"password", d.password},
+                               {"organization", {{"name", name}, {"slug", slug}}}});
   d.key = signed_up.at("api_key").at("secret").as_string();
   const auto tenant = base + "/v1/tenants/" + slug;
-  d.project = post(tenant + "/projects", d.key, once, {{"name", name + " launch"}}).at("id").as_string();
+  d.project =
+      post(tenant + "/projects", d.key, once, {{"name", name + " launch"}}).at("id").as_string();
   boost::json::array tasks;
-  for (const char* title : {"Write the announcement", "Invite the first customers", "Check the invoices"})
-    tasks.push_back({{"project_id", d.project}, {"title", title}, {"labels", boost::json::array{"demo"}}});
+  for (const char* title :
+       {"Write the announcement", "Invite the first customers", "Check the invoices"})
+    tasks.push_back(
+        {{"project_id", d.project}, {"title", title}, {"labels", boost::json::array{"demo"}}});
   const auto made = post(tenant + "/tasks/batch", d.key, once, {{"items", std::move(tasks)}});
-  post(tenant + "/comments", d.key, once, {{"task_id", made.at("items").at(0).at("id")}, {"body", "A first draft is ready."}});
+  post(tenant + "/comments", d.key, once,
+       {{"task_id", made.at("items").at(0).at("id")}, {"body", "A first draft is ready."}});
   return d;
 }
 
@@ -84,7 +101,8 @@ DemoOrganization make_demo(const std::string& base, const std::string& secret, c
 void check_http_port(const ProgramSettings& settings) {
   if (settings.http.port != 0 && !port_is_free(settings.http.host, settings.http.port))
     fail(Code::unavailable, "port_in_use",
-         settings.http.host + ":" + std::to_string(settings.http.port) + " is in use; choose another with --http-port");
+         settings.http.host + ":" + std::to_string(settings.http.port) +
+             " is in use; choose another with --http-port");
 }
 
 class Up {
@@ -116,7 +134,8 @@ class Up {
     check_http_port(settings_);
     servers_.start(own_database, own_redis);
     if (own_redis) settings_.redis_url = Secret(servers_.redis_url());
-    const auto administrator = own_database ? servers_.database_url() : settings_.database.url.reveal();
+    const auto administrator =
+        own_database ? servers_.database_url() : settings_.database.url.reveal();
     if (own_database) settings_.database.url = Secret(administrator);
     prepare_database(administrator);
     serving_ = std::make_unique<Serving>(settings_);
@@ -133,12 +152,14 @@ class Up {
     servers_.stop();
   }
 
-  /// Passwords of the roles and the sealing keys live in the state directory, unless settings give them.
+  /// Passwords of the roles and the sealing keys live in the state directory, unless settings give
+  /// them.
   void take_secrets() {
     auto secrets = state_.read_values("secrets");
     auto& d = settings_.database;
     bool changed = false;
-    const auto take = [&](const std::string& name, Secret& member, const std::function<std::string()>& make) {
+    const auto take = [&](const std::string& name, Secret& member,
+                          const std::function<std::string()>& make) {
       if (!member.empty()) return;
       if (!secrets.contains(name)) secrets[name] = make(), changed = true;
       member = Secret(secrets[name]);
@@ -148,7 +169,9 @@ class Up {
     take("operator", d.operator_password, password);
     take("maintenance", d.maintenance_password, password);
     take("migrator", d.migrator_password, password);
-    if (settings_.sealing_key_file.empty()) take("sealing_keys", settings_.sealing_keys, [] { return crypto::Keyring::generate().reveal(); });
+    if (settings_.sealing_key_file.empty())
+      take("sealing_keys", settings_.sealing_keys,
+           [] { return crypto::Keyring::generate().reveal(); });
     if (changed) state_.write_values("secrets", secrets);
   }
 
@@ -159,27 +182,41 @@ class Up {
     // A second start finds all in place with two short look-ups.
     bool ready = false;
     try {
-      ready = schema::readiness(settings_.directory_conninfo("coditect_migrator", d.migrator_password), directory, CODITECT_VERSION) == schema::Readiness::ready &&
-              schema::readiness(settings_.cell_conninfo("coditect_migrator", d.migrator_password), cell, CODITECT_VERSION) == schema::Readiness::ready;
+      ready =
+          schema::readiness(settings_.directory_conninfo("coditect_migrator", d.migrator_password),
+                            directory, CODITECT_VERSION) == schema::Readiness::ready &&
+          schema::readiness(settings_.cell_conninfo("coditect_migrator", d.migrator_password), cell,
+                            CODITECT_VERSION) == schema::Readiness::ready;
     } catch (const Failure&) {  // no such database or role yet: made below
     }
     if (!ready) {
       schema::bootstrap(administrator,
-                        {{"coditect_app", d.app_password}, {"coditect_operator", d.operator_password}, {"coditect_maintenance", d.maintenance_password}, {"coditect_migrator", d.migrator_password}},
+                        {{"coditect_app", d.app_password},
+                         {"coditect_operator", d.operator_password},
+                         {"coditect_maintenance", d.maintenance_password},
+                         {"coditect_migrator", d.migrator_password}},
                         d.names);
-      const auto report = [](const std::string& line) { obs::log(obs::Level::info, "migrate", {{"step", line}}); };
-      schema::migrate(settings_.directory_conninfo("coditect_migrator", d.migrator_password), directory, report);
-      schema::migrate(settings_.cell_conninfo("coditect_migrator", d.migrator_password), cell, report);
+      const auto report = [](const std::string& line) {
+        obs::log(obs::Level::info, "migrate", {{"step", line}});
+      };
+      schema::migrate(settings_.directory_conninfo("coditect_migrator", d.migrator_password),
+                      directory, report);
+      schema::migrate(settings_.cell_conninfo("coditect_migrator", d.migrator_password), cell,
+                      report);
     }
     wait_for_schema(settings_, say, [] { return stop_asked != 0; });
     if (!state_.read_file("operator.key"))
-      if (const auto key = first_operator(settings_, administrator)) state_.write_file("operator.key", *key + "\n");
+      if (const auto key = first_operator(settings_, administrator))
+        state_.write_file("operator.key", *key + "\n");
   }
 
   void greet() {
     say("Coditect " CODITECT_VERSION " answers at " + base_);
     say("  documentation  " + base_ + "/docs");
-    say("  state          " + state_.path() + (state_.moved() ? "  (the place you named cannot be reached by the servers' user; it is a link to this one)" : ""));
+    say("  state          " + state_.path() +
+        (state_.moved() ? "  (the place you named cannot be reached by the servers' user; it is a "
+                          "link to this one)"
+                        : ""));
     say("  log            " + state_.file("log/coditect.log"));
     say("  operator key   " + state_.file("operator.key") + "  (for 'coditect admin')");
     if (!options_.no_demo && !state_.read_file("demo-shown")) greet_first_time();
@@ -187,17 +224,22 @@ class Up {
   }
 
   void greet_first_time() {
-    const auto secret = settings_.sealing_keys.empty() ? settings_.database.app_password.reveal() : settings_.sealing_keys.reveal();
+    const auto secret = settings_.sealing_keys.empty() ? settings_.database.app_password.reveal()
+                                                       : settings_.sealing_keys.reveal();
     const auto acme = make_demo(base_, secret, "acme", "Acme");
     const auto globex = make_demo(base_, secret, "globex", "Globex");
     say("");
     say("Two organizations to try it with. Their keys are shown this once and stored hashed:");
-    for (const auto& d : {acme, globex}) say("  " + d.slug + "  key " + d.key + "\n    sign in as " + d.email + " with " + d.password);
+    for (const auto& d : {acme, globex})
+      say("  " + d.slug + "  key " + d.key + "\n    sign in as " + d.email + " with " + d.password);
     say("");
     say("Try:");
-    say("  curl -s " + base_ + "/v1/tenants/acme/tasks -H 'Authorization: Bearer " + acme.key + "'");
-    say("  curl -s " + base_ + "/v1/tenants/globex/projects -H 'Authorization: Bearer " + globex.key + "'");
-    say("  curl -s -i " + base_ + "/v1/tenants/globex/projects -H 'Authorization: Bearer " + acme.key + "'   # not yours: 404");
+    say("  curl -s " + base_ + "/v1/tenants/acme/tasks -H 'Authorization: Bearer " + acme.key +
+        "'");
+    say("  curl -s " + base_ + "/v1/tenants/globex/projects -H 'Authorization: Bearer " +
+        globex.key + "'");
+    say("  curl -s -i " + base_ + "/v1/tenants/globex/projects -H 'Authorization: Bearer " +
+        acme.key + "'   # not yours: 404");
     say("");
     state_.write_file("demo-shown", "yes\n");
   }
@@ -213,8 +255,11 @@ class Up {
 
 void log_to_file(const StateDir& state) {
   mkdir(state.file("log").c_str(), 0700);
-  const int fd = ::open(state.file("log/coditect.log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (fd < 0) fail(Code::unavailable, "state_directory_unusable", "cannot write " + state.file("log/coditect.log"));
+  const int fd = ::open(state.file("log/coditect.log").c_str(),
+                        O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0)
+    fail(Code::unavailable, "state_directory_unusable",
+         "cannot write " + state.file("log/coditect.log"));
   obs::set_log_file(fd);
 }
 
@@ -239,12 +284,14 @@ void detach() {
   if (child > 0) {
     close(ends[1]);
     char buffer[4096];
-    for (ssize_t n = 0; (n = read(ends[0], buffer, sizeof buffer)) > 0;) std::fwrite(buffer, 1, static_cast<std::size_t>(n), stdout);
+    for (ssize_t n = 0; (n = read(ends[0], buffer, sizeof buffer)) > 0;)
+      std::fwrite(buffer, 1, static_cast<std::size_t>(n), stdout);
     std::fflush(stdout);
     int code = 0;
     // The pipe ends when the child serves, or when it has ended.
     for (int i = 0; i < 20; ++i) {
-      if (waitpid(child, &code, WNOHANG) == child) std::_Exit(WIFEXITED(code) ? WEXITSTATUS(code) : 1);
+      if (waitpid(child, &code, WNOHANG) == child)
+        std::_Exit(WIFEXITED(code) ? WEXITSTATUS(code) : 1);
       std::this_thread::sleep_for(5ms);
     }
     std::_Exit(0);
@@ -261,19 +308,25 @@ void detach() {
 int up(ProgramSettings& settings, config::Table& table, const UpOptions& options) {
   const auto user = unprivileged_user();
   raise_descriptor_limit();
-  auto state = StateDir::prepare(options.state.empty() ? StateDir::default_path() : options.state, user);
+  auto state =
+      StateDir::prepare(options.state.empty() ? StateDir::default_path() : options.state, user);
   if (const auto owner = state.owner())
-    fail(Code::conflict, "already_running", "it runs already, as process " + std::to_string(*owner) + "; 'coditect status' tells more");
+    fail(
+        Code::conflict, "already_running",
+        "it runs already, as process " + std::to_string(*owner) + "; 'coditect status' tells more");
   if (options.detach) detach();
   if (user) become(*user);
   if (chdir("/") != 0) fail(Code::internal, "chdir", "cannot go to /");
-  if (!state.lock()) fail(Code::conflict, "already_running", "it has just been started by somebody else");
+  if (!state.lock())
+    fail(Code::conflict, "already_running", "it has just been started by somebody else");
   install_signals();
   log_to_file(state);
-  settings.auth.cookie_secure = table.find("auth.cookie_secure")->source != "default" && settings.auth.cookie_secure;
+  settings.auth.cookie_secure =
+      table.find("auth.cookie_secure")->source != "default" && settings.auth.cookie_secure;
   if (settings.http.port == 0) {
     const auto ports = state.read_values("ports");
-    settings.http.port = choose_port(ports.contains("http") ? std::atoi(ports.at("http").c_str()) : 0);
+    settings.http.port =
+        choose_port(ports.contains("http") ? std::atoi(ports.at("http").c_str()) : 0);
   }
   Up program(settings, table, options, state);
   program.run([&options] {
@@ -290,7 +343,9 @@ int down(const std::string& path) {
     say("it is not running");
     return 0;
   }
-  if (kill(*owner, SIGTERM) != 0) fail(Code::permission_denied, "cannot_stop", "process " + std::to_string(*owner) + " belongs to somebody else");
+  if (kill(*owner, SIGTERM) != 0)
+    fail(Code::permission_denied, "cannot_stop",
+         "process " + std::to_string(*owner) + " belongs to somebody else");
   for (int i = 0; i < 600; ++i) {
     if (state.owner() != owner) {
       say("stopped");
@@ -298,28 +353,38 @@ int down(const std::string& path) {
     }
     std::this_thread::sleep_for(100ms);
   }
-  fail(Code::deadline_exceeded, "does_not_stop", "process " + std::to_string(*owner) + " has not stopped within 60 s");
+  fail(Code::deadline_exceeded, "does_not_stop",
+       "process " + std::to_string(*owner) + " has not stopped within 60 s");
 }
 
 int status(const std::string& path, bool json) {
   const auto state = StateDir::open(path.empty() ? StateDir::default_path() : path);
   const auto owner = state.owner();
   const auto ports = state.read_values("ports");
-  const auto port = [&ports](const char* name) { return ports.contains(name) ? ports.at(name) : std::string("0"); };
+  const auto port = [&ports](const char* name) {
+    return ports.contains(name) ? ports.at(name) : std::string("0");
+  };
   std::string ready = "no";
   if (owner) {
     try {
-      if (call("GET", "http://127.0.0.1:" + port("http") + "/health/ready", {}, "").status == 200) ready = "yes";
+      if (call("GET", "http://127.0.0.1:" + port("http") + "/health/ready", {}, "").status == 200)
+        ready = "yes";
     } catch (const Failure&) {  // then it is not ready
     }
   }
   if (json) {
-    say(boost::json::serialize(boost::json::object{{"running", owner.has_value()}, {"pid", owner ? *owner : 0}, {"ready", ready == "yes"},
-                                                   {"url", "http://127.0.0.1:" + port("http")}, {"postgres_port", std::stoi(port("postgres"))},
-                                                   {"redis_port", std::stoi(port("redis"))}, {"state", state.path()}}));
+    say(boost::json::serialize(boost::json::object{{"running", owner.has_value()},
+                                                   {"pid", owner ? *owner : 0},
+                                                   {"ready", ready == "yes"},
+                                                   {"url", "http://127.0.0.1:" + port("http")},
+                                                   {"postgres_port", std::stoi(port("postgres"))},
+                                                   {"redis_port", std::stoi(port("redis"))},
+                                                   {"state", state.path()}}));
   } else if (owner) {
-    say("running    process " + std::to_string(*owner) + "\nready      " + ready + "\naddress    http://127.0.0.1:" + port("http") + "\npostgres   127.0.0.1:" + port("postgres") +
-        "\nredis      127.0.0.1:" + port("redis") + "\nstate      " + state.path());
+    say("running    process " + std::to_string(*owner) + "\nready      " + ready +
+        "\naddress    http://127.0.0.1:" + port("http") +
+        "\npostgres   127.0.0.1:" + port("postgres") + "\nredis      127.0.0.1:" + port("redis") +
+        "\nstate      " + state.path());
   } else {
     say("not running\nstate      " + state.path());
   }
@@ -329,13 +394,17 @@ int status(const std::string& path, bool json) {
 int serve_api(const ProgramSettings& settings) {
   raise_descriptor_limit();
   install_signals();
-  if (settings.database.url.empty()) fail(Code::invalid_argument, "setting_missing", "set database.url (CODITECT_DATABASE_URL)");
+  if (settings.database.url.empty())
+    fail(Code::invalid_argument, "setting_missing", "set database.url (CODITECT_DATABASE_URL)");
   load_keys(settings);
-  wait_for_schema(settings, [](const std::string& line) { obs::log(obs::Level::warn, line); }, [] { return stop_asked != 0; });
+  wait_for_schema(
+      settings, [](const std::string& line) { obs::log(obs::Level::warn, line); },
+      [] { return stop_asked != 0; });
   if (stop_asked != 0) return 0;
   Serving serving(settings);
   serving.start();
-  obs::log(obs::Level::info, "serving", {{"host", settings.http.host}, {"port", serving.port()}, {"version", CODITECT_VERSION}});
+  obs::log(obs::Level::info, "serving",
+           {{"host", settings.http.host}, {"port", serving.port()}, {"version", CODITECT_VERSION}});
   while (stop_asked == 0) std::this_thread::sleep_for(50ms);
   obs::log(obs::Level::info, "draining");
   serving.stop();

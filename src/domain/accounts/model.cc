@@ -8,52 +8,73 @@ namespace coditect::accounts {
 namespace {
 
 std::unexpected<Error> broken(std::string pointer, std::string code, std::string message) {
-  return std::unexpected(Error{Code::invalid_argument, "validation_failed", "the body breaks the rules named in errors",
+  return std::unexpected(Error{Code::invalid_argument,
+                               "validation_failed",
+                               "the body breaks the rules named in errors",
                                {{std::move(pointer), std::move(code), std::move(message)}}});
 }
 
 // The most used passwords of published leaks that are long enough to pass the first rule.
 constexpr std::string_view kKnown[] = {
-    "password",   "12345678",  "123456789", "1234567890", "qwertyuiop", "password1",  "password123", "iloveyou",   "sunshine",
-    "princess",   "football",  "baseball",  "superman",   "trustno1",   "11111111",   "00000000",    "abcdefgh",   "abcd1234",
-    "qwerty123",  "1q2w3e4r",  "letmein1",  "welcome1",   "welcome123", "admin123",   "administrator", "changeme", "changeit",
-    "passw0rd",   "p@ssw0rd",  "p@ssword",  "88888888",   "87654321",   "asdfghjkl",  "zxcvbnm1",    "computer",   "internet",
-    "michelle",   "jennifer",  "whatever",  "starwars",   "dragon123",  "monkey123",  "secret123",   "test1234",   "testtest",
-    "1qaz2wsx",   "q1w2e3r4",  "aa123456",  "a1234567",   "qwer1234",   "liverpool",  "metallica",   "samantha",   "corvette"};
+    "password",      "12345678", "123456789", "1234567890", "qwertyuiop", "password1",
+    "password123",   "iloveyou", "sunshine",  "princess",   "football",   "baseball",
+    "superman",      "trustno1", "11111111",  "00000000",   "abcdefgh",   "abcd1234",
+    "qwerty123",     "1q2w3e4r", "letmein1",  "welcome1",   "welcome123", "admin123",
+    "administrator", "changeme", "changeit",  "passw0rd",   "p@ssw0rd",   "p@ssword",
+    "88888888",      "87654321", "asdfghjkl", "zxcvbnm1",   "computer",   "internet",
+    "michelle",      "jennifer", "whatever",  "starwars",   "dragon123",  "monkey123",
+    "secret123",     "test1234", "testtest",  "1qaz2wsx",   "q1w2e3r4",   "aa123456",
+    "a1234567",      "qwer1234", "liverpool", "metallica",  "samantha",   "corvette"};
 
 }  // namespace
 
 Result<std::string> valid_email(std::string_view text) {
-  const auto wrong = [] { return broken("/email", "invalid_email", "must be an e-mail address such as ada@example.com"); };
+  const auto wrong = [] {
+    return broken("/email", "invalid_email", "must be an e-mail address such as ada@example.com");
+  };
   const auto email = to_lower_ascii(trim(text));
   const auto at = email.find('@');
-  if (at == 0 || at == std::string::npos || at > 64 || email.find('@', at + 1) != std::string::npos) return wrong();
+  if (at == 0 || at == std::string::npos || at > 64 || email.find('@', at + 1) != std::string::npos)
+    return wrong();
   const auto domain = std::string_view(email).substr(at + 1);
-  if (!domain.contains('.') || domain.starts_with('.') || domain.ends_with('.') || domain.contains("..")) return wrong();
+  if (!domain.contains('.') || domain.starts_with('.') || domain.ends_with('.') ||
+      domain.contains(".."))
+    return wrong();
   for (const char c : domain)
     if (!is_ascii_alnum(c) && c != '-' && c != '.') return wrong();
   for (const char c : std::string_view(email).substr(0, at))
-    if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f || std::string_view("\"(),:;<>[\\]").contains(c)) return wrong();
+    if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f ||
+        std::string_view("\"(),:;<>[\\]").contains(c))
+      return wrong();
   return email;
 }
 
 Result<void> valid_slug(std::string_view slug) {
-  bool ok = slug.size() >= 3 && slug.size() <= 40 && !slug.starts_with('-') && !slug.ends_with('-') && !slug.contains("--");
-  for (const char c : slug) ok = ok && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-');
+  bool ok = slug.size() >= 3 && slug.size() <= 40 && !slug.starts_with('-') &&
+            !slug.ends_with('-') && !slug.contains("--");
+  for (const char c : slug)
+    ok = ok && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-');
   if (!ok)
-    return broken("/organization/slug", "invalid_slug", "must be 3 to 40 of a-z, 0-9 and single hyphens, not at the ends");
-  constexpr std::string_view kReserved[] = {"admin", "api", "www", "operator", "coditect", "support", "new", "null"};
-  if (std::ranges::find(kReserved, slug) != std::end(kReserved)) return broken("/organization/slug", "reserved", "is reserved; choose another");
+    return broken("/organization/slug", "invalid_slug",
+                  "must be 3 to 40 of a-z, 0-9 and single hyphens, not at the ends");
+  constexpr std::string_view kReserved[] = {"admin",    "api",     "www", "operator",
+                                            "coditect", "support", "new", "null"};
+  if (std::ranges::find(kReserved, slug) != std::end(kReserved))
+    return broken("/organization/slug", "reserved", "is reserved; choose another");
   return {};
 }
 
 Result<void> valid_password(const Secret& password, std::string_view email) {
   const auto& text = password.reveal();
-  if (utf8_length(text) < 8) return broken("/password", "too_short", "must have at least 8 characters; 15 or more are better");
+  if (utf8_length(text) < 8)
+    return broken("/password", "too_short",
+                  "must have at least 8 characters; 15 or more are better");
   const auto lower = to_lower_ascii(text);
   const bool one_character = lower.find_first_not_of(lower[0]) == std::string::npos;
-  if (one_character || std::ranges::find(kKnown, std::string_view(lower)) != std::end(kKnown) || lower == email || lower == email.substr(0, email.find('@')))
-    return broken("/password", "too_common", "is among the first that an attacker tries; choose another");
+  if (one_character || std::ranges::find(kKnown, std::string_view(lower)) != std::end(kKnown) ||
+      lower == email || lower == email.substr(0, email.find('@')))
+    return broken("/password", "too_common",
+                  "is among the first that an attacker tries; choose another");
   return {};
 }
 

@@ -13,23 +13,36 @@ using auth::Reply;
 using auth::TenantRead;
 using auth::TenantWrite;
 
-CommentId id_of(const auth::Context& ctx) { return ctx.path_id<CommentId>("comment", "comment_not_found"); }
+CommentId id_of(const auth::Context& ctx) {
+  return ctx.path_id<CommentId>("comment", "comment_not_found");
+}
 
 Comment to_view(const CommentRow& r) {
-  const auto author = r.author_id ? std::optional(r.author_type == "api_key" ? auth::ApiKeyId(*r.author_id).str() : auth::MemberId(*r.author_id).str()) : std::nullopt;
+  const auto author =
+      r.author_id ? std::optional(r.author_type == "api_key" ? auth::ApiKeyId(*r.author_id).str()
+                                                             : auth::MemberId(*r.author_id).str())
+                  : std::nullopt;
   return {r.id, r.task_id, r.body, r.author_type, author, r.created_at, r.updated_at, r.deleted_at};
 }
 
-void trail(TenantWrite& ctx, std::string verb, CommentId id, std::optional<std::string> before, std::optional<std::string> after) {
-  audit::record(ctx.tx, {.actor = {std::string(ctx.principal().type_name()), ctx.principal().id}, .verb = std::move(verb), .target = {"comment", id.uuid()},
-                         .before = std::move(before), .after = std::move(after), .request_id = ctx.request.id});
+void trail(TenantWrite& ctx, std::string verb, CommentId id, std::optional<std::string> before,
+           std::optional<std::string> after) {
+  audit::record(ctx.tx, {.actor = {std::string(ctx.principal().type_name()), ctx.principal().id},
+                         .verb = std::move(verb),
+                         .target = {"comment", id.uuid()},
+                         .before = std::move(before),
+                         .after = std::move(after),
+                         .request_id = ctx.request.id});
 }
 
 Async<Reply<Page<Comment>>> list(TenantRead& ctx) {
   const auto query = ctx.page_query();
   const auto text = ctx.query("task_id");
   if (!text)
-    throw Failure({Code::invalid_argument, "invalid_parameter", "task_id is needed", {{"task_id", "missing", "name the task whose comments to list"}}});
+    throw Failure({Code::invalid_argument,
+                   "invalid_parameter",
+                   "task_id is needed",
+                   {{"task_id", "missing", "name the task whose comments to list"}}});
   Page<Comment> page;
   const auto task = TaskId::parse(*text);
   if (!task) co_return Reply<Page<Comment>>{std::move(page)};
@@ -51,9 +64,21 @@ Async<Reply<Comment>> get(TenantRead& ctx) {
 
 Async<Reply<Comment>> create(TenantWrite& ctx, CreateComment body) {
   const auto at = now();
-  const CommentRow row{CommentId::make(at), body.task_id, body.body.value, std::string(ctx.principal().type_name()), ctx.principal().id, at, at, {}, 1};
-  if (co_await ctx.tx.execute(kInsert, row.id, row.task_id, row.body, row.author_type, *row.author_id, at) == 0)
-    throw Failure({Code::invalid_argument, "validation_failed", "the body breaks the rules named in errors", {{"/task_id", "not_found", "there is no such task"}}});
+  const CommentRow row{CommentId::make(at),
+                       body.task_id,
+                       body.body.value,
+                       std::string(ctx.principal().type_name()),
+                       ctx.principal().id,
+                       at,
+                       at,
+                       {},
+                       1};
+  if (co_await ctx.tx.execute(kInsert, row.id, row.task_id, row.body, row.author_type,
+                              *row.author_id, at) == 0)
+    throw Failure({Code::invalid_argument,
+                   "validation_failed",
+                   "the body breaks the rules named in errors",
+                   {{"/task_id", "not_found", "there is no such task"}}});
   const auto view = to_view(row);
   trail(ctx, "comment.created", row.id, {}, http::to_json(view));
   Reply<Comment> reply{view, 201, 1};
@@ -66,7 +91,8 @@ CommentRow save(TenantWrite& ctx, const CommentRow& before, CommentRow after, st
   after.updated_at = now();
   ++after.version;
   ctx.tx.defer(kUpdate, after.id, after.body, after.updated_at, after.deleted_at);
-  trail(ctx, std::move(verb), after.id, http::to_json(to_view(before)), http::to_json(to_view(after)));
+  trail(ctx, std::move(verb), after.id, http::to_json(to_view(before)),
+        http::to_json(to_view(after)));
   return after;
 }
 
@@ -106,14 +132,23 @@ Async<Reply<Comment>> undelete(TenantWrite& ctx) {
 void add_routes(auth::Routes& r) {
   const std::string path = "/v1/tenants/{tenant}/comments";
   r.read(path, Permission::data_read,
-         {"listComments", "Comments", "Comments of a task, oldest first",
-          {{"task_id", "the task (needed)"}, {"page_size", "1 to 200, 50 by default"}, {"page_token", "next_page_token of the page before"}}},
+         {"listComments",
+          "Comments",
+          "Comments of a task, oldest first",
+          {{"task_id", "the task (needed)"},
+           {"page_size", "1 to 200, 50 by default"},
+           {"page_token", "next_page_token of the page before"}}},
          list);
-  r.write("POST", path, Permission::data_write, {"createComment", "Comments", "Comment on a task", {}, 201}, create);
-  r.read(path + "/{comment}", Permission::data_read, {"getComment", "Comments", "One comment"}, get);
-  r.write("PATCH", path + "/{comment}", Permission::data_write, {"updateComment", "Comments", "Change a comment"}, patch);
-  r.write("DELETE", path + "/{comment}", Permission::data_write, {"deleteComment", "Comments", "Delete a comment"}, remove);
-  r.write("POST", path + "/{comment}/undelete", Permission::data_write, {"undeleteComment", "Comments", "Bring a comment back"}, undelete);
+  r.write("POST", path, Permission::data_write,
+          {"createComment", "Comments", "Comment on a task", {}, 201}, create);
+  r.read(path + "/{comment}", Permission::data_read, {"getComment", "Comments", "One comment"},
+         get);
+  r.write("PATCH", path + "/{comment}", Permission::data_write,
+          {"updateComment", "Comments", "Change a comment"}, patch);
+  r.write("DELETE", path + "/{comment}", Permission::data_write,
+          {"deleteComment", "Comments", "Delete a comment"}, remove);
+  r.write("POST", path + "/{comment}/undelete", Permission::data_write,
+          {"undeleteComment", "Comments", "Bring a comment back"}, undelete);
 }
 
 }  // namespace coditect::comments

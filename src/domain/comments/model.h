@@ -24,7 +24,9 @@ struct Comment {
   Timestamp updated_at;
   std::optional<Timestamp> deleted_at;
 };
-BOOST_DESCRIBE_STRUCT(Comment, (), (id, task_id, body, author_type, author_id, created_at, updated_at, deleted_at))
+BOOST_DESCRIBE_STRUCT(Comment, (),
+                      (id, task_id, body, author_type, author_id, created_at, updated_at,
+                       deleted_at))
 
 struct CreateComment {
   TaskId task_id;

@@ -16,7 +16,8 @@ struct Organization {
   std::optional<Timestamp> deleted_at;
   std::optional<Timestamp> purge_after;
 };
-BOOST_DESCRIBE_STRUCT(Organization, (), (id, slug, name, state, state_reason, created_at, deleted_at, purge_after))
+BOOST_DESCRIBE_STRUCT(Organization, (),
+                      (id, slug, name, state, state_reason, created_at, deleted_at, purge_after))
 
 struct PatchOrganization {
   http::Field<http::Text<1, 120>> name;

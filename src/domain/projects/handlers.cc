@@ -14,10 +14,15 @@ using auth::TenantRead;
 using auth::TenantWrite;
 
 audit::Entry entry(const auth::TenantContext& ctx, std::string verb, ProjectId id) {
-  return {.actor = {std::string(ctx.principal().type_name()), ctx.principal().id}, .verb = std::move(verb), .target = {"project", id.uuid()}, .request_id = ctx.request.id};
+  return {.actor = {std::string(ctx.principal().type_name()), ctx.principal().id},
+          .verb = std::move(verb),
+          .target = {"project", id.uuid()},
+          .request_id = ctx.request.id};
 }
 
-ProjectId id_of(const auth::Context& ctx) { return ctx.path_id<ProjectId>("project", "project_not_found"); }
+ProjectId id_of(const auth::Context& ctx) {
+  return ctx.path_id<ProjectId>("project", "project_not_found");
+}
 
 Async<Reply<Page<Project>>> list(TenantRead& ctx) {
   const auto query = ctx.page_query();
@@ -51,8 +56,10 @@ Async<Reply<Project>> create(TenantWrite& ctx, CreateProject body) {
 }
 
 /// Writes the row as it shall be, with the trail; nothing when it is so already.
-Reply<Project> save(TenantWrite& ctx, const ProjectRow& before, ProjectRow after, std::string verb) {
-  if (after.name == before.name && after.deleted_at == before.deleted_at) return {after, 200, after.version};
+Reply<Project> save(TenantWrite& ctx, const ProjectRow& before, ProjectRow after,
+                    std::string verb) {
+  if (after.name == before.name && after.deleted_at == before.deleted_at)
+    return {after, 200, after.version};
   after.updated_at = now();
   ctx.tx.defer(kUpdate, after.id, after.name, after.updated_at, after.deleted_at);
   auto e = entry(ctx, std::move(verb), after.id);
@@ -96,12 +103,22 @@ Async<Reply<Project>> undelete(TenantWrite& ctx) {
 void add_routes(auth::Routes& r) {
   const std::string path = "/v1/tenants/{tenant}/projects";
   r.read(path, Permission::data_read,
-         {"listProjects", "Projects", "Projects, oldest first", {{"page_size", "1 to 200, 50 by default"}, {"page_token", "next_page_token of the page before"}}}, list);
-  r.write("POST", path, Permission::data_write, {"createProject", "Projects", "Create a project", {}, 201}, create);
-  r.read(path + "/{project}", Permission::data_read, {"getProject", "Projects", "One project"}, get);
-  r.write("PATCH", path + "/{project}", Permission::data_write, {"updateProject", "Projects", "Change a project"}, patch);
-  r.write("DELETE", path + "/{project}", Permission::data_write, {"deleteProject", "Projects", "Delete a project; its tasks hide with it"}, remove);
-  r.write("POST", path + "/{project}/undelete", Permission::data_write, {"undeleteProject", "Projects", "Bring a project and its tasks back"}, undelete);
+         {"listProjects",
+          "Projects",
+          "Projects, oldest first",
+          {{"page_size", "1 to 200, 50 by default"},
+           {"page_token", "next_page_token of the page before"}}},
+         list);
+  r.write("POST", path, Permission::data_write,
+          {"createProject", "Projects", "Create a project", {}, 201}, create);
+  r.read(path + "/{project}", Permission::data_read, {"getProject", "Projects", "One project"},
+         get);
+  r.write("PATCH", path + "/{project}", Permission::data_write,
+          {"updateProject", "Projects", "Change a project"}, patch);
+  r.write("DELETE", path + "/{project}", Permission::data_write,
+          {"deleteProject", "Projects", "Delete a project; its tasks hide with it"}, remove);
+  r.write("POST", path + "/{project}/undelete", Permission::data_write,
+          {"undeleteProject", "Projects", "Bring a project and its tasks back"}, undelete);
 }
 
 }  // namespace coditect::projects

@@ -19,13 +19,20 @@ using auth::TenantWrite;
 TaskId id_of(const auth::Context& ctx) { return ctx.path_id<TaskId>("task", "task_not_found"); }
 
 [[noreturn]] void bad_field(std::string pointer, std::string code, std::string message) {
-  throw Failure({Code::invalid_argument, "validation_failed", "the request breaks the rules named in errors",
+  throw Failure({Code::invalid_argument,
+                 "validation_failed",
+                 "the request breaks the rules named in errors",
                  {{std::move(pointer), std::move(code), std::move(message)}}});
 }
 
-void trail(TenantWrite& ctx, std::string verb, TaskId id, std::optional<std::string> before, std::optional<std::string> after) {
-  audit::record(ctx.tx, {.actor = {std::string(ctx.principal().type_name()), ctx.principal().id}, .verb = std::move(verb), .target = {"task", id.uuid()},
-                         .before = std::move(before), .after = std::move(after), .request_id = ctx.request.id});
+void trail(TenantWrite& ctx, std::string verb, TaskId id, std::optional<std::string> before,
+           std::optional<std::string> after) {
+  audit::record(ctx.tx, {.actor = {std::string(ctx.principal().type_name()), ctx.principal().id},
+                         .verb = std::move(verb),
+                         .target = {"task", id.uuid()},
+                         .before = std::move(before),
+                         .after = std::move(after),
+                         .request_id = ctx.request.id});
 }
 
 std::vector<std::string> to_texts(const Labels& labels) {
@@ -47,15 +54,19 @@ struct Query {
 
 Query read_query(const TenantRead& ctx) {
   Query q;
-  if (const auto text = ctx.query("project_id")) q.project = ProjectId::parse(*text), q.nothing |= !q.project;
-  if (const auto text = ctx.query("assignee_id")) q.assignee = auth::MemberId::parse(*text), q.nothing |= !q.assignee;
+  if (const auto text = ctx.query("project_id"))
+    q.project = ProjectId::parse(*text), q.nothing |= !q.project;
+  if (const auto text = ctx.query("assignee_id"))
+    q.assignee = auth::MemberId::parse(*text), q.nothing |= !q.assignee;
   if (const auto text = ctx.query("status")) {
     Status status{};
-    if (!boost::describe::enum_from_string(text->c_str(), status)) bad_field("status", "unknown_value", "must be one of todo, doing, done");
+    if (!boost::describe::enum_from_string(text->c_str(), status))
+      bad_field("status", "unknown_value", "must be one of todo, doing, done");
     q.status = status;
   }
   q.label = ctx.query("label");
-  if (q.label && !is_valid_utf8(*q.label)) bad_field("label", "invalid_text", "must be valid UTF-8");
+  if (q.label && !is_valid_utf8(*q.label))
+    bad_field("label", "invalid_text", "must be valid UTF-8");
   if (const auto text = ctx.query("q")) {
     if (!is_valid_utf8(*text)) bad_field("q", "invalid_text", "must be valid UTF-8");
     q.words = terms_of(*text);
@@ -66,10 +77,14 @@ Query read_query(const TenantRead& ctx) {
     q.words.erase(q.words.begin());
   }
   if (const auto text = ctx.query("order_by")) q.order = *text;
-  if (q.order != "created_at" && q.order != "-created_at" && q.order != "position" && q.order != "due_on")
+  if (q.order != "created_at" && q.order != "-created_at" && q.order != "position" &&
+      q.order != "due_on")
     bad_field("order_by", "unknown_value", "must be created_at, -created_at, position or due_on");
-  if (q.order == "position" && !q.project && !q.nothing) bad_field("order_by", "needs_project", "position orders the tasks of one project: give project_id");
-  if ((q.order == "position" || q.order == "due_on") && (q.label || q.word)) bad_field("order_by", "not_served", "label and q go with created_at only");
+  if (q.order == "position" && !q.project && !q.nothing)
+    bad_field("order_by", "needs_project",
+              "position orders the tasks of one project: give project_id");
+  if ((q.order == "position" || q.order == "due_on") && (q.label || q.word))
+    bad_field("order_by", "not_served", "label and q go with created_at only");
   return q;
 }
 
@@ -121,7 +136,8 @@ Async<Reply<Page<Task>>> list(TenantRead& ctx) {
   Page<Task> page;
   if (q.nothing) co_return Reply<Page<Task>>{std::move(page)};
   const auto mark = page_query.after ? parse_mark(*page_query.after) : first_mark(q);
-  auto rows = co_await ctx.db.all(statement_of(q), q.project, q.status, q.assignee, q.label, q.word, q.words, mark.id, mark.key, page_query.size + 1);
+  auto rows = co_await ctx.db.all(statement_of(q), q.project, q.status, q.assignee, q.label, q.word,
+                                  q.words, mark.id, mark.key, page_query.size + 1);
   if (rows.size() > static_cast<std::size_t>(page_query.size)) {
     rows.pop_back();
     page.next_page_token = ctx.next_token(to_text(q, rows.back()));
@@ -137,9 +153,12 @@ Async<Reply<Task>> get(TenantRead& ctx) {
 }
 
 /// Says which reference is wrong; another tenant's and a missing one read alike.
-Async<> explain_reference(TenantWrite& ctx, ProjectId project, std::optional<auth::MemberId> assignee, const std::string& at) {
-  if (!co_await ctx.tx.maybe_one(kLiveProject, project)) bad_field(at + "/project_id", "not_found", "there is no such project");
-  if (assignee && !co_await ctx.tx.maybe_one(kPresentMember, *assignee)) bad_field(at + "/assignee_id", "not_found", "there is no such member");
+Async<> explain_reference(TenantWrite& ctx, ProjectId project,
+                          std::optional<auth::MemberId> assignee, const std::string& at) {
+  if (!co_await ctx.tx.maybe_one(kLiveProject, project))
+    bad_field(at + "/project_id", "not_found", "there is no such project");
+  if (assignee && !co_await ctx.tx.maybe_one(kPresentMember, *assignee))
+    bad_field(at + "/assignee_id", "not_found", "there is no such member");
 }
 
 Async<Task> insert(TenantWrite& ctx, const CreateTask& body, std::string at) {
@@ -151,17 +170,22 @@ Async<Task> insert(TenantWrite& ctx, const CreateTask& body, std::string at) {
             body.assignee_id,
             body.due_on,
             body.labels ? to_texts(*body.labels) : std::vector<std::string>(),
-            body.position ? body.position->value : std::chrono::floor<std::chrono::milliseconds>(created).time_since_epoch().count(),
+            body.position
+                ? body.position->value
+                : std::chrono::floor<std::chrono::milliseconds>(created).time_since_epoch().count(),
             created,
             created,
             {}};
-  const auto rows = co_await ctx.tx.execute(kInsert, task.id, task.project_id, task.title, task.status, task.assignee_id, task.due_on, task.labels, task.position, created);
+  const auto rows =
+      co_await ctx.tx.execute(kInsert, task.id, task.project_id, task.title, task.status,
+                              task.assignee_id, task.due_on, task.labels, task.position, created);
   if (rows == 0) {
     co_await explain_reference(ctx, task.project_id, task.assignee_id, at);
     fail(Code::conflict, "reference_changed", "a referenced thing changed meanwhile; try again");
   }
   if (!task.labels.empty()) ctx.tx.defer(kAddLabels, task.id, task.labels);
-  if (const auto terms = terms_of(task.title); !terms.empty()) ctx.tx.defer(kAddTerms, task.id, terms);
+  if (const auto terms = terms_of(task.title); !terms.empty())
+    ctx.tx.defer(kAddTerms, task.id, terms);
   trail(ctx, "task.created", task.id, {}, http::to_json(task));
   co_return task;
 }
@@ -184,14 +208,16 @@ Async<Reply<TaskList>> create_batch(TenantWrite& ctx, CreateTasks body) {
 void save(TenantWrite& ctx, const TaskRow& before, TaskRow& after, std::string verb) {
   after.updated_at = now();
   ++after.version;
-  ctx.tx.defer(kUpdate, after.id, after.project_id, after.title, after.status, after.assignee_id, after.due_on, after.labels, after.position, after.updated_at, after.deleted_at);
+  ctx.tx.defer(kUpdate, after.id, after.project_id, after.title, after.status, after.assignee_id,
+               after.due_on, after.labels, after.position, after.updated_at, after.deleted_at);
   if (after.labels != before.labels) {
     ctx.tx.defer(kDropLabels, after.id);
     if (!after.labels.empty()) ctx.tx.defer(kAddLabels, after.id, after.labels);
   }
   if (after.title != before.title) {
     ctx.tx.defer(kDropTerms, after.id);
-    if (const auto terms = terms_of(after.title); !terms.empty()) ctx.tx.defer(kAddTerms, after.id, terms);
+    if (const auto terms = terms_of(after.title); !terms.empty())
+      ctx.tx.defer(kAddTerms, after.id, terms);
   }
   trail(ctx, std::move(verb), after.id, http::to_json<Task>(before), http::to_json<Task>(after));
 }
@@ -213,9 +239,11 @@ Async<Reply<Task>> patch(TenantWrite& ctx, PatchTask body) {
   if (body.due_on.present()) after.due_on = *body.due_on;
   if (body.labels.present()) after.labels = to_texts(*body.labels);
   if (body.position.present()) after.position = (*body.position).value;
-  if (http::to_json<Task>(after) == http::to_json<Task>(before)) co_return Reply<Task>{after, 200, after.version};
+  if (http::to_json<Task>(after) == http::to_json<Task>(before))
+    co_return Reply<Task>{after, 200, after.version};
   const auto assignee = after.assignee_id != before.assignee_id ? after.assignee_id : std::nullopt;
-  if (assignee || after.project_id != before.project_id) co_await explain_reference(ctx, after.project_id, assignee, "");
+  if (assignee || after.project_id != before.project_id)
+    co_await explain_reference(ctx, after.project_id, assignee, "");
   save(ctx, before, after, "task.updated");
   co_return Reply<Task>{after, 200, after.version};
 }
@@ -249,16 +277,23 @@ void add_routes(auth::Routes& r) {
            {"assignee_id", "of this member"},
            {"label", "with this label"},
            {"q", "whose title has all these words"},
-           {"order_by", "created_at (default), -created_at, position (with project_id), or due_on (tasks that have one)"},
+           {"order_by",
+            "created_at (default), -created_at, position (with project_id), or due_on (tasks that "
+            "have one)"},
            {"page_size", "1 to 200, 50 by default"},
            {"page_token", "next_page_token of the page before"}}},
          list);
-  r.write("POST", path, Permission::data_write, {"createTask", "Tasks", "Create a task", {}, 201}, create);
-  r.write("POST", path + "/batch", Permission::data_write, {"createTasks", "Tasks", "Create up to 100 tasks, all or none", {}, 201}, create_batch);
+  r.write("POST", path, Permission::data_write, {"createTask", "Tasks", "Create a task", {}, 201},
+          create);
+  r.write("POST", path + "/batch", Permission::data_write,
+          {"createTasks", "Tasks", "Create up to 100 tasks, all or none", {}, 201}, create_batch);
   r.read(path + "/{task}", Permission::data_read, {"getTask", "Tasks", "One task"}, get);
-  r.write("PATCH", path + "/{task}", Permission::data_write, {"updateTask", "Tasks", "Change a task"}, patch);
-  r.write("DELETE", path + "/{task}", Permission::data_write, {"deleteTask", "Tasks", "Delete a task"}, remove);
-  r.write("POST", path + "/{task}/undelete", Permission::data_write, {"undeleteTask", "Tasks", "Bring a task back"}, undelete);
+  r.write("PATCH", path + "/{task}", Permission::data_write,
+          {"updateTask", "Tasks", "Change a task"}, patch);
+  r.write("DELETE", path + "/{task}", Permission::data_write,
+          {"deleteTask", "Tasks", "Delete a task"}, remove);
+  r.write("POST", path + "/{task}/undelete", Permission::data_write,
+          {"undeleteTask", "Tasks", "Bring a task back"}, undelete);
 }
 
 }  // namespace coditect::tasks

@@ -35,7 +35,9 @@ struct Task {
   Timestamp updated_at;
   std::optional<Timestamp> deleted_at;
 };
-BOOST_DESCRIBE_STRUCT(Task, (), (id, project_id, title, status, assignee_id, due_on, labels, position, created_at, updated_at, deleted_at))
+BOOST_DESCRIBE_STRUCT(Task, (),
+                      (id, project_id, title, status, assignee_id, due_on, labels, position,
+                       created_at, updated_at, deleted_at))
 
 struct CreateTask {
   ProjectId project_id;
@@ -46,7 +48,8 @@ struct CreateTask {
   std::optional<Labels> labels;
   std::optional<Position> position;
 };
-BOOST_DESCRIBE_STRUCT(CreateTask, (), (project_id, title, status, assignee_id, due_on, labels, position))
+BOOST_DESCRIBE_STRUCT(CreateTask, (),
+                      (project_id, title, status, assignee_id, due_on, labels, position))
 
 struct CreateTasks {
   http::List<CreateTask, 100> items;
@@ -67,7 +70,8 @@ struct PatchTask {
   http::Field<Labels> labels;
   http::Field<Position> position;
 };
-BOOST_DESCRIBE_STRUCT(PatchTask, (), (project_id, title, status, assignee_id, due_on, labels, position))
+BOOST_DESCRIBE_STRUCT(PatchTask, (),
+                      (project_id, title, status, assignee_id, due_on, labels, position))
 
 /// The words by which a title is found: letters and digits (and all beyond ASCII), ASCII in lower
 /// case, without repetition, 64 at most.
