@@ -35,6 +35,9 @@ class Lifecycle {
   Directory& cache_;
 };
 
+/// What purge() removes, children before parents.
+std::span<const OperatorStatement<pg::NoRow, std::int64_t>> purge_statements();
+
 /// How long a deleted tenant can be brought back.
 inline constexpr std::chrono::hours kPurgeGrace{30 * 24};
 

@@ -368,10 +368,10 @@ class Checker {
       expression("");
       need_symbol(")");
       if (take_word("with")) need_word("ordinality");
-    } else if (is_symbol("(", 1)) {
-      refuse(SqlVerdict::function_is_not_allowed);
     } else if (is_word("only") || is_word("lateral") || is_word("rows")) {
       refuse(SqlVerdict::keyword_is_not_allowed);
+    } else if (is_symbol("(", 1)) {
+      refuse(SqlVerdict::function_is_not_allowed);
     } else {
       s = table();
     }

@@ -1,6 +1,7 @@
 #pragma once
 #include <string_view>
 
+#include "pg/codec.h"
 #include "tenancy/sql_check.h"
 
 /// SQL statements as named constants, checked while compiling; see sql_check.h for the rules.

@@ -32,12 +32,13 @@ inline constexpr TenantStatement<TaskRow, TaskId> kLock{
 #define NARROW_PROJECT "AND ($2::uuid IS NULL OR t.project_id = $2) "
 #define NARROW_STATUS "AND ($3::text IS NULL OR t.status = $3) "
 #define NARROW_ASSIGNEE "AND ($4::uuid IS NULL OR t.assignee_id = $4) "
-#define NARROW_LABEL                                                                         \
-  "AND ($5::text IS NULL OR EXISTS (SELECT 1 FROM task_labels l WHERE l.tenant_id = $1 AND " \
-  "l.label = $5 AND l.task_id = t.id)) "
-#define NARROW_WORDS                                                              \
-  "AND NOT EXISTS (SELECT 1 FROM unnest($7::text[]) AS x(term) WHERE NOT EXISTS " \
-  "(SELECT 1 FROM task_terms w WHERE w.tenant_id = $1 AND w.term = x.term AND w.task_id = t.id)) "
+// Counts, because the planner may turn EXISTS into a hash of all of the tenant's labels or terms.
+#define NARROW_LABEL                                                                          \
+  "AND ($5::text IS NULL OR (SELECT count(*) FROM task_labels l WHERE l.tenant_id = $1 AND "  \
+  "l.label = $5 AND l.task_id = t.id) > 0) "
+#define NARROW_WORDS                                                                          \
+  "AND (cardinality($7) = 0 OR (SELECT count(*) FROM task_terms w WHERE w.tenant_id = $1 "    \
+  "AND w.task_id = t.id AND w.term = ANY ($7)) = cardinality($7)) "
 #define WHERE_LIVE \
   "WHERE t.tenant_id = $1 AND t.deleted_at IS NULL AND ($6::text IS NULL OR $6 <> '') "
 #define UPWARD "AND t.id > $8 AND ($9::bigint IS NULL OR $9 >= 0) ORDER BY t.id LIMIT $10"

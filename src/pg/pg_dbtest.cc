@@ -1,0 +1,204 @@
+#include "pg/listener.h"
+#include "pg/transaction.h"
+#include "testing/loop_test.h"
+#include "testing/servers.h"
+
+namespace coditect::pg {
+namespace {
+
+using namespace std::chrono_literals;
+
+class PgTest : public testing::LoopTest {
+ protected:
+  PoolSettings settings(int size = 2) {
+    PoolSettings s;
+    s.conninfo = testing::Servers::get().database_url;
+    s.size = size;
+    return s;
+  }
+  static Command command(std::string sql) { return {{}, std::move(sql), {}}; }
+};
+
+Async<std::string> reason_of(Async<Result> work) {
+  try {
+    co_await std::move(work);
+  } catch (const Failure& f) {
+    co_return std::string(f.error().reason);
+  }
+  co_return "none";
+}
+
+TEST_F(PgTest, ValuesComeBackAsTheyWent) {
+  Pool pool(loop_, settings(), metrics_, "t");
+  const auto id = make_uuid7();
+  const auto at = *parse_rfc3339("1969-12-31T23:59:59.000001Z");
+  const auto day = *parse_iso_date("0001-01-01");
+  const auto r = run(read(pool, after(5s), {},
+                          {"t.values", "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10",
+                           Params::of(true, std::int64_t{-7}, std::int32_t{INT32_MIN}, std::string("Zürich \n'"), id, at, day,
+                                      Bytes{std::string("\0\xff", 2)}, std::vector<std::string>{"a", "", "ü"}, std::optional<std::int64_t>())}));
+  const auto* p = r.get();
+  EXPECT_TRUE(decode_value<bool>(p, 0, 0));
+  EXPECT_EQ(decode_value<std::int64_t>(p, 0, 1), -7);
+  EXPECT_EQ(decode_value<std::int32_t>(p, 0, 2), INT32_MIN);
+  EXPECT_EQ(decode_value<std::string>(p, 0, 3), "Zürich \n'");
+  EXPECT_EQ(decode_value<Uuid>(p, 0, 4), id);
+  EXPECT_EQ(decode_value<Timestamp>(p, 0, 5), at);
+  EXPECT_EQ(decode_value<Date>(p, 0, 6), day);
+  EXPECT_EQ(decode_value<Bytes>(p, 0, 7).value, std::string("\0\xff", 2));
+  EXPECT_EQ(decode_value<std::vector<std::string>>(p, 0, 8), (std::vector<std::string>{"a", "", "ü"}));
+  EXPECT_EQ(decode_value<std::optional<std::int64_t>>(p, 0, 9), std::nullopt);
+  EXPECT_THROW(decode_value<std::int64_t>(p, 0, 9), Failure);
+  run(pool.stop());
+}
+
+Async<> write_and_leave(Pool& pool) {
+  Transaction tx(pool, after(5s), {});
+  co_await tx.run({{}, "CREATE TABLE IF NOT EXISTS left_behind (n int)", {}});
+}
+
+TEST_F(PgTest, ATransactionThatIsNotCommittedIsRolledBackAndItsConnectionStaysGood) {
+  Pool pool(loop_, settings(1), metrics_, "t");
+  run(write_and_leave(pool));
+  const auto r = run(read(pool, after(5s), {}, command("SELECT to_regclass('left_behind') IS NULL")));
+  EXPECT_TRUE(decode_value<bool>(r.get(), 0, 0));
+  run(pool.stop());
+}
+
+Async<std::string> fail_inside(Pool& pool) {
+  Transaction tx(pool, after(5s), {});
+  try {
+    co_await tx.run({{}, "SELECT 1/0", {}});
+  } catch (const SqlFailure& f) {
+    co_return f.sql().state;
+  }
+  co_return "";
+}
+
+TEST_F(PgTest, AFailedStatementEndsTheTransactionNotTheConnection) {
+  Pool pool(loop_, settings(1), metrics_, "t");
+  EXPECT_EQ(run(fail_inside(pool)), "22012");
+  const auto r = run(read(pool, after(5s), {}, command("SELECT 7::bigint")));
+  EXPECT_EQ(decode_value<std::int64_t>(r.get(), 0, 0), 7);
+  run(pool.stop());
+}
+
+TEST_F(PgTest, ADeadlineEndsTheStatementOnBothSidesAndTheConnectionIsNotReused) {
+  Pool pool(loop_, settings(1), metrics_, "t");
+  const auto before = run(read(pool, after(5s), {}, command("SELECT pg_backend_pid()")));
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(run(reason_of(read(pool, after(300ms), {}, command("SELECT pg_sleep(30)")))), "database_timeout");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 2s);
+  run(async::sleep_for(1500ms));
+  const auto left = run(read(pool, after(5s), {}, command("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' AND pid <> pg_backend_pid()")));
+  EXPECT_EQ(decode_value<std::int64_t>(left.get(), 0, 0), 0);
+  run(pool.stop());
+}
+
+TEST_F(PgTest, AFullPoolShedsAndServesThoseThatWaited) {
+  auto s = settings(1);
+  s.queue = 1;
+  s.max_wait = 300ms;
+  Pool pool(loop_, s, metrics_, "t");
+  auto holder = asio::co_spawn(loop_.io(), read(pool, after(5s), {}, command("SELECT pg_sleep(0.1)")), asio::use_future);
+  run(async::sleep_for(50ms));
+  auto waiter = asio::co_spawn(loop_.io(), read(pool, after(5s), {}, command("SELECT 1")), asio::use_future);
+  EXPECT_EQ(run(reason_of(read(pool, after(5s), {}, command("SELECT 1")))), "database_busy");
+  while (waiter.wait_for(0s) != std::future_status::ready) loop_.io().run_one();
+  EXPECT_NO_THROW(waiter.get());
+  EXPECT_NO_THROW(holder.get());
+  run(pool.stop());
+}
+
+TEST_F(PgTest, AReadSurvivesALostConnection) {
+  Pool pool(loop_, settings(1), metrics_, "t"), other(loop_, settings(1), metrics_, "o");
+  const auto r = run(read(pool, after(5s), {}, command("SELECT pg_backend_pid()")));
+  const auto pid = decode_value<std::int32_t>(r.get(), 0, 0);
+  run(read(other, after(5s), {}, {{}, "SELECT pg_terminate_backend($1)", Params::of(pid)}));
+  run(async::sleep_for(100ms));
+  const auto again = run(read(pool, after(5s), {}, command("SELECT pg_backend_pid()")));
+  EXPECT_NE(decode_value<std::int32_t>(again.get(), 0, 0), pid);
+  run(pool.stop());
+  run(other.stop());
+}
+
+TEST_F(PgTest, AStatementWhosePlanWentStaleIsPreparedAgain) {
+  Pool pool(loop_, settings(1), metrics_, "t"), other(loop_, settings(1), metrics_, "o");
+  const auto ddl = [&](std::string sql) -> Async<> {
+    Transaction tx(other, after(5s), {});
+    co_await tx.run({{}, std::move(sql), {}});
+    co_await tx.commit();
+  };
+  run(ddl("CREATE TABLE stale (a int)"));
+  const Command select{"t.stale", "SELECT * FROM stale", {}};
+  run(read(pool, after(5s), {}, select));
+  run(ddl("ALTER TABLE stale ADD COLUMN b int"));
+  const auto r = run(read(pool, after(5s), {}, select));
+  EXPECT_EQ(PQnfields(r.get()), 2);
+  run(ddl("DROP TABLE stale"));
+  run(pool.stop());
+  run(other.stop());
+}
+
+TEST_F(PgTest, CommitOfAnAbortedTransactionIsNoSuccess) {
+  Pool pool(loop_, settings(1), metrics_, "t");
+  const auto work = [&]() -> Async<bool> {
+    Transaction tx(pool, after(5s), {});
+    tx.defer({{}, "SELECT 1/0", {}});
+    co_await tx.try_flush();
+    try {
+      co_await tx.commit();
+    } catch (const Failure&) {
+      co_return true;
+    }
+    co_return false;
+  };
+  EXPECT_TRUE(run(work()));
+  run(pool.stop());
+}
+
+TEST_F(PgTest, AnUnreachableServerIsUnavailableAndBacksOff) {
+  auto s = settings(1);
+  s.conninfo = "host=/tmp port=1 dbname=x connect_timeout=1";
+  Pool pool(loop_, s, metrics_, "t");
+  EXPECT_EQ(run(reason_of(read(pool, after(5s), {}, command("SELECT 1")))), "database_connection_lost");
+  run(pool.stop());
+}
+
+TEST_F(PgTest, AListenerHearsAndKnowsThatItHears) {
+  std::vector<std::string> heard;
+  int gaps = 0;
+  async::TaskGroup tasks(loop_.io());
+  Listener listener(loop_, testing::Servers::get().database_url, "t_channel", [&](const std::string& p) { heard.push_back(p); }, [&] { ++gaps; });
+  Pool pool(loop_, settings(1), metrics_, "t");
+  tasks.spawn("listen", listener.run());
+  run(async::sleep_for(200ms));
+  EXPECT_TRUE(listener.current());
+  EXPECT_EQ(gaps, 1);
+  run(read(pool, after(5s), {}, command("SELECT 1")));
+  const auto notify = [&]() -> Async<> {
+    Transaction tx(pool, after(5s), {});
+    co_await tx.run({{}, "SELECT pg_notify('t_channel', 'hello')", {}});
+    co_await tx.commit();
+  };
+  run(notify());
+  run(async::sleep_for(100ms));
+  EXPECT_EQ(heard, std::vector<std::string>{"hello"});
+  run(tasks.stop());
+  run(pool.stop());
+}
+
+TEST(SqlErrors, MapToWhatTheCallerShouldDo) {
+  const auto code = [](const char* state) { return error_of({state, "", "text"}).code; };
+  EXPECT_EQ(code("23505"), Code::conflict);
+  EXPECT_EQ(code("40001"), Code::unavailable);
+  EXPECT_EQ(code("57014"), Code::deadline_exceeded);
+  EXPECT_EQ(code("57P01"), Code::unavailable);
+  EXPECT_EQ(code("53100"), Code::unavailable);
+  EXPECT_EQ(code("42704"), Code::internal);
+  EXPECT_EQ(code("22P02"), Code::internal);
+  EXPECT_TRUE(error_of({"23505", "", "shard tasks_102008"}).detail_is_private);
+}
+
+}  // namespace
+}  // namespace coditect::pg
