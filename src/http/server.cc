@@ -23,12 +23,21 @@ struct Status {
   std::string_view code, detail;
 };
 
+/// Whether the request line ends in HTTP/digit.digit and CRLF: another version, not garbage.
+bool names_a_version(std::string_view bytes) {
+  const auto end = bytes.find('\n');
+  if (end == bytes.npos || end < 10 || bytes[end - 1] != '\r') return false;
+  const auto version = bytes.substr(end - 9, 8);
+  return version.starts_with("HTTP/") && version[6] == '.' && version[5] >= '0' && version[5] <= '9' &&
+         version[7] >= '0' && version[7] <= '9';
+}
+
 /// What to answer when the parser refuses the bytes.
-Status status_of_parse_error(beast::error_code ec) {
+Status status_of_parse_error(beast::error_code ec, std::string_view bytes) {
   using beast::http::error;
   if (ec == error::header_limit) return {431, "headers_too_large", "the headers are too large"};
   if (ec == error::body_limit) return {413, "body_too_large", "the body is too large"};
-  if (ec == error::bad_version) return {505, "http_version_not_supported", "send HTTP/1.1"};
+  if (ec == error::bad_version && names_a_version(bytes)) return {505, "http_version_not_supported", "send HTTP/1.1"};
   if (ec == error::bad_transfer_encoding)
     return {400, "malformed_request", "the transfer coding is not understood"};
   return {400, "malformed_request", "the request's framing is malformed"};
@@ -119,9 +128,13 @@ class Server::Session : public async::Watchdog::Entry {
       if (buffer_.size() > 0) {
         beast::error_code ec;
         const auto used = parser_->put(buffer_.data(), ec);
-        buffer_.consume(used);
         if (ec && ec != beast::http::error::need_more)
-          co_return co_await refuse(status_of_parse_error(ec));
+          {
+          const auto bytes = buffer_.data();
+          co_return co_await refuse(
+              status_of_parse_error(ec, {static_cast<const char*>(bytes.data()), bytes.size()}));
+        }
+        buffer_.consume(used);
         if (parser_->is_done()) break;
         if (parser_->is_header_done() && !in_body) {
           in_body = true;

@@ -68,13 +68,13 @@ std::string find_program(const std::string& name) {
 }
 
 [[noreturn]] void server_failed(const Child& child, const std::string& what) {
-  const auto tail = child.log_tail();
-  const bool full = tail.contains("No space left on device");
+  const auto tail = child.log_tail(5);
+  const bool full = child.log_tail(100).contains("No space left on device");
   fail(Code::unavailable,
        full                         ? "disk_full"
        : child.name() == "postgres" ? "postgres_failed"
                                     : "redis_failed",
-       what + (tail.empty() ? "" : "; its last words:\n" + tail));
+       (full ? "the disk is full (No space left on device): " : "") + what + (tail.empty() ? "" : "; its last words:\n" + tail));
 }
 
 }  // namespace
@@ -173,12 +173,12 @@ void Child::stop(std::chrono::milliseconds patience) {
   for (int i = 0; i < 500 && alive(); ++i) std::this_thread::sleep_for(10ms);
 }
 
-std::string Child::log_tail() const {
+std::string Child::log_tail(std::size_t most) const {
   std::ifstream in(log_file_);
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) lines.push_back(line);
   std::string out;
-  for (std::size_t i = lines.size() > 5 ? lines.size() - 5 : 0; i < lines.size(); ++i)
+  for (std::size_t i = lines.size() > most ? lines.size() - most : 0; i < lines.size(); ++i)
     out += "  " + lines[i] + "\n";
   return out;
 }

@@ -28,7 +28,7 @@ class Child {
   pid_t pid() const { return pid_; }
   const std::string& name() const { return name_; }
   /// The last lines of its log, for an error message.
-  std::string log_tail() const;
+  std::string log_tail(std::size_t most) const;
 
  private:
   std::string name_;

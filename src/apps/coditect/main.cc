@@ -78,7 +78,8 @@ struct Program {
           ->add_option_function<std::string>(
               s.flag(), [this, name](const std::string& value) { flags[name] = value; }, s.help)
           ->group("Settings")
-          ->type_name(s.type);
+          ->type_name(s.type)
+          ->take_last();
     }
     command->add_option("--config", config_file, "TOML file of settings")
         ->envname("CODITECT_CONFIG");

@@ -1,0 +1,3 @@
+// refused: private constructor
+#include "tenancy/tenant.h"
+coditect::Tenant tenant(1);
