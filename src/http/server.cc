@@ -27,9 +27,18 @@ struct Status {
 bool names_a_version(std::string_view bytes) {
   const auto end = bytes.find('\n');
   if (end == bytes.npos || end < 10 || bytes[end - 1] != '\r') return false;
+  const auto line = bytes.substr(0, end - 1);
+  if (std::ranges::count(line, ' ') != 2) return false;
   const auto version = bytes.substr(end - 9, 8);
-  return version.starts_with("HTTP/") && version[6] == '.' && version[5] >= '0' && version[5] <= '9' &&
-         version[7] >= '0' && version[7] <= '9';
+  return version.starts_with("HTTP/") && version[6] == '.' && version[5] >= '0' &&
+         version[5] <= '9' && version[7] >= '0' && version[7] <= '9';
+}
+
+/// RFC 9112 section 5.2 lets a server refuse line folding, which parsers read in different ways.
+/// The parser takes the header in one piece, so that all of it is at hand.
+bool has_folded_header(std::string_view bytes) {
+  const auto header = bytes.substr(0, bytes.find("\r\n\r\n"));
+  return header.contains("\r\n ") || header.contains("\r\n\t");
 }
 
 /// What to answer when the parser refuses the bytes.
@@ -37,7 +46,8 @@ Status status_of_parse_error(beast::error_code ec, std::string_view bytes) {
   using beast::http::error;
   if (ec == error::header_limit) return {431, "headers_too_large", "the headers are too large"};
   if (ec == error::body_limit) return {413, "body_too_large", "the body is too large"};
-  if (ec == error::bad_version && names_a_version(bytes)) return {505, "http_version_not_supported", "send HTTP/1.1"};
+  if (ec == error::bad_version && names_a_version(bytes))
+    return {505, "http_version_not_supported", "send HTTP/1.1"};
   if (ec == error::bad_transfer_encoding)
     return {400, "malformed_request", "the transfer coding is not understood"};
   return {400, "malformed_request", "the request's framing is malformed"};
@@ -126,14 +136,12 @@ class Server::Session : public async::Watchdog::Entry {
     bool in_body = false;
     for (;;) {
       if (buffer_.size() > 0) {
+        if (!in_body && has_folded_header(bytes_read()))
+          co_return co_await refuse({400, "malformed_request", "folded headers are not allowed"});
         beast::error_code ec;
         const auto used = parser_->put(buffer_.data(), ec);
         if (ec && ec != beast::http::error::need_more)
-          {
-          const auto bytes = buffer_.data();
-          co_return co_await refuse(
-              status_of_parse_error(ec, {static_cast<const char*>(bytes.data()), bytes.size()}));
-        }
+          co_return co_await refuse(status_of_parse_error(ec, bytes_read()));
         buffer_.consume(used);
         if (parser_->is_done()) break;
         if (parser_->is_header_done() && !in_body) {
@@ -158,6 +166,11 @@ class Server::Session : public async::Watchdog::Entry {
     }
     disarm();
     co_return true;
+  }
+
+  std::string_view bytes_read() const {
+    const auto bytes = buffer_.data();
+    return {static_cast<const char*>(bytes.data()), bytes.size()};
   }
 
   /// Answers Expect: 100-continue; false when the expectation is another.

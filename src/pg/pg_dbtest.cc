@@ -33,10 +33,12 @@ TEST_F(PgTest, ValuesComeBackAsTheyWent) {
   const auto id = make_uuid7();
   const auto at = *parse_rfc3339("1969-12-31T23:59:59.000001Z");
   const auto day = *parse_iso_date("0001-01-01");
-  const auto r = run(read(pool, after(5s), {},
-                          {"t.values", "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10",
-                           Params::of(true, std::int64_t{-7}, std::int32_t{INT32_MIN}, std::string("Zürich \n'"), id, at, day,
-                                      Bytes{std::string("\0\xff", 2)}, std::vector<std::string>{"a", "", "ü"}, std::optional<std::int64_t>())}));
+  const auto r = run(
+      read(pool, after(5s), {},
+           {"t.values", "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10",
+            Params::of(true, std::int64_t{-7}, std::int32_t{INT32_MIN}, std::string("Zürich \n'"),
+                       id, at, day, Bytes{std::string("\0\xff", 2)},
+                       std::vector<std::string>{"a", "", "ü"}, std::optional<std::int64_t>())}));
   const auto* p = r.get();
   EXPECT_TRUE(decode_value<bool>(p, 0, 0));
   EXPECT_EQ(decode_value<std::int64_t>(p, 0, 1), -7);
@@ -46,7 +48,8 @@ TEST_F(PgTest, ValuesComeBackAsTheyWent) {
   EXPECT_EQ(decode_value<Timestamp>(p, 0, 5), at);
   EXPECT_EQ(decode_value<Date>(p, 0, 6), day);
   EXPECT_EQ(decode_value<Bytes>(p, 0, 7).value, std::string("\0\xff", 2));
-  EXPECT_EQ(decode_value<std::vector<std::string>>(p, 0, 8), (std::vector<std::string>{"a", "", "ü"}));
+  EXPECT_EQ(decode_value<std::vector<std::string>>(p, 0, 8),
+            (std::vector<std::string>{"a", "", "ü"}));
   EXPECT_EQ(decode_value<std::optional<std::int64_t>>(p, 0, 9), std::nullopt);
   EXPECT_THROW(decode_value<std::int64_t>(p, 0, 9), Failure);
   run(pool.stop());
@@ -60,7 +63,8 @@ Async<> write_and_leave(Pool& pool) {
 TEST_F(PgTest, ATransactionThatIsNotCommittedIsRolledBackAndItsConnectionStaysGood) {
   Pool pool(loop_, settings(1), metrics_, "t");
   run(write_and_leave(pool));
-  const auto r = run(read(pool, after(5s), {}, command("SELECT to_regclass('left_behind') IS NULL")));
+  const auto r =
+      run(read(pool, after(5s), {}, command("SELECT to_regclass('left_behind') IS NULL")));
   EXPECT_TRUE(decode_value<bool>(r.get(), 0, 0));
   run(pool.stop());
 }
@@ -87,10 +91,14 @@ TEST_F(PgTest, ADeadlineEndsTheStatementOnBothSidesAndTheConnectionIsNotReused) 
   Pool pool(loop_, settings(1), metrics_, "t");
   const auto before = run(read(pool, after(5s), {}, command("SELECT pg_backend_pid()")));
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_EQ(run(reason_of(read(pool, after(300ms), {}, command("SELECT pg_sleep(30)")))), "database_timeout");
+  EXPECT_EQ(run(reason_of(read(pool, after(300ms), {}, command("SELECT pg_sleep(30)")))),
+            "database_timeout");
   EXPECT_LT(std::chrono::steady_clock::now() - start, 2s);
   run(async::sleep_for(1500ms));
-  const auto left = run(read(pool, after(5s), {}, command("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' AND pid <> pg_backend_pid()")));
+  const auto left =
+      run(read(pool, after(5s), {},
+               command("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' "
+                       "AND state = 'active' AND pid <> pg_backend_pid()")));
   EXPECT_EQ(decode_value<std::int64_t>(left.get(), 0, 0), 0);
   run(pool.stop());
 }
@@ -100,9 +108,11 @@ TEST_F(PgTest, AFullPoolShedsAndServesThoseThatWaited) {
   s.queue = 1;
   s.max_wait = 300ms;
   Pool pool(loop_, s, metrics_, "t");
-  auto holder = asio::co_spawn(loop_.io(), read(pool, after(5s), {}, command("SELECT pg_sleep(0.1)")), asio::use_future);
+  auto holder = asio::co_spawn(
+      loop_.io(), read(pool, after(5s), {}, command("SELECT pg_sleep(0.1)")), asio::use_future);
   run(async::sleep_for(50ms));
-  auto waiter = asio::co_spawn(loop_.io(), read(pool, after(5s), {}, command("SELECT 1")), asio::use_future);
+  auto waiter =
+      asio::co_spawn(loop_.io(), read(pool, after(5s), {}, command("SELECT 1")), asio::use_future);
   EXPECT_EQ(run(reason_of(read(pool, after(5s), {}, command("SELECT 1")))), "database_busy");
   while (waiter.wait_for(0s) != std::future_status::ready) loop_.io().run_one();
   EXPECT_NO_THROW(waiter.get());
@@ -161,7 +171,8 @@ TEST_F(PgTest, AnUnreachableServerIsUnavailableAndBacksOff) {
   auto s = settings(1);
   s.conninfo = "host=/tmp port=1 dbname=x connect_timeout=1";
   Pool pool(loop_, s, metrics_, "t");
-  EXPECT_EQ(run(reason_of(read(pool, after(5s), {}, command("SELECT 1")))), "database_connection_lost");
+  EXPECT_EQ(run(reason_of(read(pool, after(5s), {}, command("SELECT 1")))),
+            "database_connection_lost");
   run(pool.stop());
 }
 
@@ -169,7 +180,9 @@ TEST_F(PgTest, AListenerHearsAndKnowsThatItHears) {
   std::vector<std::string> heard;
   int gaps = 0;
   async::TaskGroup tasks(loop_.io());
-  Listener listener(loop_, testing::Servers::get().database_url, "t_channel", [&](const std::string& p) { heard.push_back(p); }, [&] { ++gaps; });
+  Listener listener(
+      loop_, testing::Servers::get().database_url, "t_channel",
+      [&](const std::string& p) { heard.push_back(p); }, [&] { ++gaps; });
   Pool pool(loop_, settings(1), metrics_, "t");
   tasks.spawn("listen", listener.run());
   run(async::sleep_for(200ms));

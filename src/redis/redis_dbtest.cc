@@ -17,7 +17,9 @@ class RedisTest : public testing::LoopTest {
   Settings settings() { return *Settings::parse(testing::Servers::get().redis_url); }
 };
 
-Async<std::string> get(Client& client, std::string key) { co_return (co_await client.command(key, {"GET", key})).text; }
+Async<std::string> get(Client& client, std::string key) {
+  co_return (co_await client.command(key, {"GET", key})).text;
+}
 
 TEST_F(RedisTest, AnswersReachTheirOwnCallers) {
   Client client(loop_, settings(), metrics_);
@@ -28,9 +30,11 @@ TEST_F(RedisTest, AnswersReachTheirOwnCallers) {
   }
   std::vector<std::future<std::string>> answers;
   for (int i = 0; i < 100; ++i)
-    answers.push_back(asio::co_spawn(loop_.io(), get(client, "k" + std::to_string(i)), asio::use_future));
+    answers.push_back(
+        asio::co_spawn(loop_.io(), get(client, "k" + std::to_string(i)), asio::use_future));
   for (int i = 0; i < 100; ++i) {
-    while (answers[static_cast<std::size_t>(i)].wait_for(0s) != std::future_status::ready) loop_.io().run_one();
+    while (answers[static_cast<std::size_t>(i)].wait_for(0s) != std::future_status::ready)
+      loop_.io().run_one();
     EXPECT_EQ(answers[static_cast<std::size_t>(i)].get(), "v" + std::to_string(i));
   }
   run(client.stop());

@@ -9,7 +9,10 @@ namespace {
 using Status = Parser::Status;
 
 TEST(Resp, ReadsEveryKindByteByByte) {
-  const std::string bytes = "+OK\r\n-ERR no\r\n:42\r\n$5\r\nhello\r\n$-1\r\n*2\r\n:1\r\n$1\r\nx\r\n_\r\n#t\r\n%1\r\n+k\r\n:7\r\n=7\r\ntxt:abc\r\n";
+  const std::string bytes =
+      "+OK\r\n-ERR "
+      "no\r\n:42\r\n$5\r\nhello\r\n$-1\r\n*2\r\n:1\r\n$1\r\nx\r\n_\r\n#t\r\n%1\r\n+k\r\n:7\r\n="
+      "7\r\ntxt:abc\r\n";
   Parser parser;
   std::vector<Reply> replies;
   for (const char c : bytes) {
@@ -31,7 +34,8 @@ TEST(Resp, ReadsEveryKindByteByByte) {
 }
 
 TEST(Resp, RefusesWhatIsNoReply) {
-  for (const char* bad : {"hello\r\n", "$abc\r\n", "$-2\r\n", "$3\r\nabcde\r\n", ":x\r\n", "*99999999999\r\n", "#x\r\n"}) {
+  for (const char* bad : {"hello\r\n", "$abc\r\n", "$-2\r\n", "$3\r\nabcde\r\n", ":x\r\n",
+                          "*99999999999\r\n", "#x\r\n"}) {
     Parser parser;
     parser.append(bad);
     Reply reply;
@@ -53,7 +57,8 @@ TEST(RedisUrl, ReadsItsFormsAndRefusesOthers) {
   EXPECT_EQ(full->port, 6380);
   EXPECT_EQ(Settings::parse("redis://:pw@127.0.0.1")->password, "pw");
   EXPECT_EQ(Settings::parse("unix:///run/redis.sock?password=pw")->host, "/run/redis.sock");
-  for (const char* bad : {"", "http://x", "redis://", "redis://h:0", "redis://h:x", "redis://h:70000", "unix://relative", "unix:///a?db=1"})
+  for (const char* bad : {"", "http://x", "redis://", "redis://h:0", "redis://h:x",
+                          "redis://h:70000", "unix://relative", "unix:///a?db=1"})
     EXPECT_FALSE(Settings::parse(bad)) << bad;
 }
 

@@ -123,7 +123,9 @@ Async<int> Lifecycle::purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_
   co_return static_cast<int>(due.size());
 }
 
-std::span<const OperatorStatement<pg::NoRow, std::int64_t>> purge_statements() { return kPurgeRows; }
+std::span<const OperatorStatement<pg::NoRow, std::int64_t>> purge_statements() {
+  return kPurgeRows;
+}
 
 Async<bool> take_lease(pg::Pool& directory, std::string name, std::string holder,
                        std::chrono::seconds lasting, Deadline deadline) {

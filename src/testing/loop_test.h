@@ -12,7 +12,8 @@ class LoopTest : public ::testing::Test {
   template <class T>
   T run(Async<T> work) {
     auto done = asio::co_spawn(loop_.io(), std::move(work), asio::use_future);
-    while (done.wait_for(std::chrono::seconds(0)) != std::future_status::ready) loop_.io().run_one();
+    while (done.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+      loop_.io().run_one();
     return done.get();
   }
 

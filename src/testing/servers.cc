@@ -44,7 +44,9 @@ const Servers& Servers::get() {
   static const Servers servers = [] {
     const char* name = std::getenv("COTEST_SERVERS");
     if (name == nullptr) {
-      std::fprintf(stderr, "COTEST_SERVERS is not set: run scripts/test.sh, or start build/asan/src/test_servers FILE\n");
+      std::fprintf(stderr,
+                   "COTEST_SERVERS is not set: run scripts/test.sh, or start "
+                   "build/asan/src/test_servers FILE\n");
       std::exit(2);
     }
     Servers out;
@@ -52,9 +54,12 @@ const Servers& Servers::get() {
     for (std::string line; std::getline(in, line);) {
       const auto space = line.find(' ');
       const auto key = line.substr(0, space), value = line.substr(space + 1);
-      if (key == "database") out.database_url = value;
-      else if (key == "redis") out.redis_url = value;
-      else out.passwords.emplace(key, Secret(value));
+      if (key == "database")
+        out.database_url = value;
+      else if (key == "redis")
+        out.redis_url = value;
+      else
+        out.passwords.emplace(key, Secret(value));
     }
     return out;
   }();

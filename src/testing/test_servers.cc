@@ -24,11 +24,14 @@ int run(const std::string& file) {
   app::EmbeddedServers servers(state);
   servers.start(true, true);
   std::map<std::string, Secret> passwords;
-  for (const char* role : schema::kLoginRoles) passwords.emplace(role, Secret(crypto::random_base62(24)));
+  for (const char* role : schema::kLoginRoles)
+    passwords.emplace(role, Secret(crypto::random_base62(24)));
   schema::bootstrap(servers.database_url(), passwords, {});
   for (const char* set : {"directory", "cell"})
-    schema::migrate(schema::conninfo_for(servers.database_url(), std::string("coditect_") + set, "coditect_migrator", passwords.at("coditect_migrator")),
-                    schema::migrations_of(set, schema::migration_files()), [](const std::string&) {});
+    schema::migrate(schema::conninfo_for(servers.database_url(), std::string("coditect_") + set,
+                                         "coditect_migrator", passwords.at("coditect_migrator")),
+                    schema::migrations_of(set, schema::migration_files()),
+                    [](const std::string&) {});
   out << "database " << servers.database_url() << "\nredis " << servers.redis_url() << "\n";
   for (const auto& [role, password] : passwords) out << role << " " << password.reveal() << "\n";
   out.close();

@@ -14,8 +14,11 @@ class TwoTenantsTest : public LoopTest {
 
   void SetUp() override {
     admin_ = std::make_unique<schema::Direct>(Databases::get().cell_as_administrator());
-    admin_->execute("DELETE FROM comments; DELETE FROM task_terms; DELETE FROM task_labels; DELETE FROM tasks; DELETE FROM projects; DELETE FROM activity; "
-                    "DELETE FROM idempotency_records; DELETE FROM api_keys; DELETE FROM members; DELETE FROM tenant_state");
+    admin_->execute(
+        "DELETE FROM comments; DELETE FROM task_terms; DELETE FROM task_labels; DELETE FROM tasks; "
+        "DELETE FROM projects; DELETE FROM activity; "
+        "DELETE FROM idempotency_records; DELETE FROM api_keys; DELETE FROM members; DELETE FROM "
+        "tenant_state");
     for (const auto tenant : {kAcme, kGlobex}) fill(tenant);
   }
   void TearDown() override { admin_.reset(); }
@@ -28,7 +31,8 @@ class TwoTenantsTest : public LoopTest {
   static std::string member(std::int64_t tenant) { return uuid(tenant, 3, 0); }
 
   std::int64_t count(const std::string& table, std::int64_t tenant) {
-    return std::stoll(*admin_->query("SELECT count(*) FROM " + table + " WHERE tenant_id = " + std::to_string(tenant))[0][0]);
+    return std::stoll(*admin_->query("SELECT count(*) FROM " + table +
+                                     " WHERE tenant_id = " + std::to_string(tenant))[0][0]);
   }
 
   /// The application's role, without any code of ours between.
@@ -47,18 +51,37 @@ class TwoTenantsTest : public LoopTest {
   void fill(std::int64_t t) {
     const auto id = std::to_string(t);
     admin_->execute("INSERT INTO tenant_state VALUES (" + id + ", 'active', 1)");
-    admin_->execute("INSERT INTO members (tenant_id, id, user_id, email, role, state, created_at, updated_at) VALUES (" + id + ", '" + member(t) + "', '" + member(t) + "', 'owner@" + id + ".example', 'owner', 'active', now(), now())");
+    admin_->execute(
+        "INSERT INTO members (tenant_id, id, user_id, email, role, state, created_at, updated_at) "
+        "VALUES (" +
+        id + ", '" + member(t) + "', '" + member(t) + "', 'owner@" + id +
+        ".example', 'owner', 'active', now(), now())");
     for (int n = 0; n < kProjects; ++n)
-      admin_->execute("INSERT INTO projects (tenant_id, id, name, created_at, updated_at) VALUES (" + id + ", '" + project(t, n) + "', 'secret of " + id + "', now(), now())");
+      admin_->execute(
+          "INSERT INTO projects (tenant_id, id, name, created_at, updated_at) VALUES (" + id +
+          ", '" + project(t, n) + "', 'secret of " + id + "', now(), now())");
     for (int n = 0; n < kTasks_; ++n) {
-      admin_->execute("INSERT INTO tasks (tenant_id, id, project_id, title, status, labels, position, created_at, updated_at) VALUES (" + id + ", '" + task(t, n) + "', '" + project(t, n % kProjects) +
-                      "', 'secret of " + id + "', 'todo', '{red}', 1, now(), now())");
+      admin_->execute(
+          "INSERT INTO tasks (tenant_id, id, project_id, title, status, labels, position, "
+          "created_at, updated_at) VALUES (" +
+          id + ", '" + task(t, n) + "', '" + project(t, n % kProjects) + "', 'secret of " + id +
+          "', 'todo', '{red}', 1, now(), now())");
       admin_->execute("INSERT INTO task_labels VALUES (" + id + ", 'red', '" + task(t, n) + "')");
       admin_->execute("INSERT INTO task_terms VALUES (" + id + ", 'secret', '" + task(t, n) + "')");
-      admin_->execute("INSERT INTO comments (tenant_id, id, task_id, body, author_type, created_at, updated_at) VALUES (" + id + ", '" + uuid(t, 4, n) + "', '" + task(t, n) + "', 'secret', 'member', now(), now())");
+      admin_->execute(
+          "INSERT INTO comments (tenant_id, id, task_id, body, author_type, created_at, "
+          "updated_at) VALUES (" +
+          id + ", '" + uuid(t, 4, n) + "', '" + task(t, n) +
+          "', 'secret', 'member', now(), now())");
     }
-    admin_->execute("INSERT INTO api_keys (tenant_id, id, name, secret_key, secret_hash, scopes, created_at) VALUES (" + id + ", '" + uuid(t, 5, 0) + "', 'k', 'k', '', '{}', now())");
-    admin_->execute("INSERT INTO activity (tenant_id, id, actor_type, verb, target_type, target_id, request_id, created_at) VALUES (" + id + ", '" + uuid(t, 6, 0) + "', 'member', 'x', 'task', '" + task(t, 0) + "', 'r', now())");
+    admin_->execute(
+        "INSERT INTO api_keys (tenant_id, id, name, secret_key, secret_hash, scopes, created_at) "
+        "VALUES (" +
+        id + ", '" + uuid(t, 5, 0) + "', 'k', 'k', '', '{}', now())");
+    admin_->execute(
+        "INSERT INTO activity (tenant_id, id, actor_type, verb, target_type, target_id, "
+        "request_id, created_at) VALUES (" +
+        id + ", '" + uuid(t, 6, 0) + "', 'member', 'x', 'task', '" + task(t, 0) + "', 'r', now())");
   }
 };
 

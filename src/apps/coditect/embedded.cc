@@ -69,12 +69,15 @@ std::string find_program(const std::string& name) {
 
 [[noreturn]] void server_failed(const Child& child, const std::string& what) {
   const auto tail = child.log_tail(5);
-  const bool full = child.log_tail(100).contains("No space left on device");
+  const auto more = child.log_tail(100);
+  const bool full =
+      more.contains("No space left on device") || more.contains("Check free disk space");
   fail(Code::unavailable,
        full                         ? "disk_full"
        : child.name() == "postgres" ? "postgres_failed"
                                     : "redis_failed",
-       (full ? "the disk is full (No space left on device): " : "") + what + (tail.empty() ? "" : "; its last words:\n" + tail));
+       (full ? "the disk is full (No space left on device): " : "") + what +
+           (tail.empty() ? "" : "; its last words:\n" + tail));
 }
 
 }  // namespace

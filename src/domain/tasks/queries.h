@@ -33,11 +33,11 @@ inline constexpr TenantStatement<TaskRow, TaskId> kLock{
 #define NARROW_STATUS "AND ($3::text IS NULL OR t.status = $3) "
 #define NARROW_ASSIGNEE "AND ($4::uuid IS NULL OR t.assignee_id = $4) "
 // Counts, because the planner may turn EXISTS into a hash of all of the tenant's labels or terms.
-#define NARROW_LABEL                                                                          \
-  "AND ($5::text IS NULL OR (SELECT count(*) FROM task_labels l WHERE l.tenant_id = $1 AND "  \
+#define NARROW_LABEL                                                                         \
+  "AND ($5::text IS NULL OR (SELECT count(*) FROM task_labels l WHERE l.tenant_id = $1 AND " \
   "l.label = $5 AND l.task_id = t.id) > 0) "
-#define NARROW_WORDS                                                                          \
-  "AND (cardinality($7) = 0 OR (SELECT count(*) FROM task_terms w WHERE w.tenant_id = $1 "    \
+#define NARROW_WORDS                                                                       \
+  "AND (cardinality($7) = 0 OR (SELECT count(*) FROM task_terms w WHERE w.tenant_id = $1 " \
   "AND w.task_id = t.id AND w.term = ANY ($7)) = cardinality($7)) "
 #define WHERE_LIVE \
   "WHERE t.tenant_id = $1 AND t.deleted_at IS NULL AND ($6::text IS NULL OR $6 <> '') "
