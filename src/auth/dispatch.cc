@@ -24,8 +24,12 @@ void check_query(const Routes::Route& r, const http::Request& request) {
       errors.push_back(
           {name, "unknown_parameter",
            known.empty() ? "this operation takes no parameters" : "known are " + known});
-    for (std::size_t k = 0; k < i; ++k)
-      if (request.query[k].first == name) errors.push_back({name, "duplicate", "is given twice"});
+    for (std::size_t k = 0; k < i; ++k) {
+      if (request.query[k].first != name) continue;
+      errors.push_back({name, "duplicate", "is given twice"});
+      break;
+    }
+    if (errors.size() >= http::kMaxFieldErrors) break;
   }
   if (!errors.empty())
     throw Failure({Code::invalid_argument, "invalid_parameter", "a query parameter is wrong",

@@ -53,6 +53,8 @@ struct RawJson {
 };
 
 using FieldErrors = std::vector<FieldError>;
+/// More broken rules are not listed: an answer must not outgrow its request.
+inline constexpr std::size_t kMaxFieldErrors = 20;
 
 template <class T>
 struct JsonType;
@@ -277,7 +279,7 @@ struct JsonType<List<T, Max>> {
       return std::nullopt;
     }
     List<T, Max> out;
-    for (std::size_t i = 0; i < array.size(); ++i)
+    for (std::size_t i = 0; i < array.size() && e.size() < kMaxFieldErrors; ++i)
       if (auto item = JsonType<T>::read(array[i], at + "/" + std::to_string(i), e))
         out.items.push_back(std::move(*item));
     return out.items.size() == array.size() ? std::optional(std::move(out)) : std::nullopt;
@@ -313,9 +315,11 @@ struct JsonType<T> {
       if (auto value = JsonType<Value>::read(*found, detail::pointer(at, member.name), e))
         out.*member.pointer = std::move(*value);
     });
-    for (const auto& [name, value] : object)
+    for (const auto& [name, value] : object) {
+      if (e.size() >= kMaxFieldErrors) break;
       if (std::ranges::find(known, std::string_view(name)) == known.end())
         detail::unknown_member(name, at, known, e);
+    }
     if (e.size() != before) return std::nullopt;
     return out;
   }

@@ -12,8 +12,8 @@
 
 namespace coditect::tenancy {
 
-enum class TenantState { provisioning, active, suspended, deleted, purged };
-BOOST_DESCRIBE_ENUM(TenantState, provisioning, active, suspended, deleted, purged)
+enum class TenantState { provisioning, active, suspended, deleted, purging, purged };
+BOOST_DESCRIBE_ENUM(TenantState, provisioning, active, suspended, deleted, purging, purged)
 
 /// What a request needs to know of a tenant before it can reach its rows.
 struct TenantRecord {

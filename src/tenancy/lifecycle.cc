@@ -22,22 +22,25 @@ constexpr GlobalStatement<TenantRecord> kUnsettled{
     "ORDER BY updated_at LIMIT 100"};
 constexpr OperatorStatement<pg::NoRow, std::int64_t, TenantState, std::int64_t> kFence{
     "lifecycle.fence",
-    "UPDATE tenant_state AS s SET state = $2, epoch = $3 WHERE s.tenant_id = $1 AND s.epoch < $3"};
+    "UPDATE tenant_state AS s SET state = $2, epoch = $3 WHERE s.tenant_id = $1 AND s.epoch < $3 AND s.state <> 'purging'"};
 
 constexpr GlobalStatement<TenantRecord> kPurgeable{
     "lifecycle.purgeable",
-    "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE state = 'deleted' AND "
-    "purge_after < now() ORDER BY purge_after LIMIT 20"};
+    "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE state = 'purging' OR "
+    "(state = 'deleted' AND purge_after < now()) ORDER BY purge_after LIMIT 20"};
+// The point of no return: an undelete comes before it, or is refused.
+constexpr GlobalStatement<std::int64_t, std::int64_t> kStartPurge{
+    "lifecycle.start_purge",
+    "UPDATE tenants SET state = 'purging', epoch = epoch + 1, updated_at = now() WHERE id = $1 AND "
+    "(state = 'purging' OR (state = 'deleted' AND purge_after < now())) RETURNING epoch"};
 constexpr GlobalStatement<pg::NoRow, std::int64_t> kPurged{
     "lifecycle.purged",
     "UPDATE tenants SET state = 'purged', epoch = epoch + 1, cell_epoch = epoch + 1, name = '', "
-    "state_reason = '', updated_at = now() WHERE id = $1 AND state = 'deleted'"};
+    "state_reason = '', updated_at = now() WHERE id = $1 AND state = 'purging'"};
 constexpr GlobalStatement<pg::NoRow, std::int64_t> kForgetUsers{
     "lifecycle.forget_users", "DELETE FROM user_tenants WHERE tenant_id = $1"};
-constexpr OperatorStatement<pg::NoRow, std::int64_t> kPurging{
-    "lifecycle.purging",
-    "UPDATE tenant_state AS s SET state = 'purging' WHERE s.tenant_id = $1 AND s.state = "
-    "'deleted'"};
+constexpr OperatorStatement<pg::NoRow, std::int64_t, std::int64_t> kPurging{
+    "lifecycle.purging", "UPDATE tenant_state AS s SET state = 'purging', epoch = $2 WHERE s.tenant_id = $1"};
 
 // Children before parents. A test compares the list with the registry.
 constexpr OperatorStatement<pg::NoRow, std::int64_t> kPurgeRows[] = {
@@ -102,25 +105,38 @@ Async<int> Lifecycle::settle(Deadline deadline) {
   co_return static_cast<int>(left.size());
 }
 
-Async<int> Lifecycle::purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,
-                            Deadline deadline) {
+Async<bool> Lifecycle::purge_one(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,
+                                 const TenantRecord& record, Deadline deadline) {
+  auto start = GlobalDb(directory, deadline).begin();
+  const auto epoch = co_await start.maybe_one(kStartPurge, record.id);
+  co_await start.commit();
+  if (!epoch) co_return false;  // brought back meanwhile
+  auto fence = OperatorDb(cell_operator, deadline).begin();
+  fence.defer(kPurging, record.id, *epoch);
+  co_await fence.commit();
+  auto tx = OperatorDb(cell, deadline).begin();
+  tx.set_purged_tenant(record.id);
+  for (const auto& st : kPurgeRows) tx.defer(st, record.id);
+  co_await tx.commit();
+  auto done = GlobalDb(directory, deadline).begin();
+  done.defer(kForgetUsers, record.id);
+  done.defer(kPurged, record.id);
+  co_await done.commit();
+  obs::log(obs::Level::info, "purged a tenant after its grace", {{"tenant", record.slug}});
+  co_return true;
+}
+
+Async<int> Lifecycle::purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator, Deadline deadline) {
   const auto due = co_await GlobalDb(directory, deadline).all(kPurgeable);
+  int purged = 0;
   for (const auto& record : due) {
-    // From here on the tenant cannot be brought back, also not by a delayed undelete.
-    auto fence = OperatorDb(cell_operator, deadline).begin();
-    fence.defer(kPurging, record.id);
-    co_await fence.commit();
-    auto tx = OperatorDb(cell, deadline).begin();
-    tx.set_purged_tenant(record.id);
-    for (const auto& st : kPurgeRows) tx.defer(st, record.id);
-    co_await tx.commit();
-    auto done = GlobalDb(directory, deadline).begin();
-    done.defer(kForgetUsers, record.id);
-    done.defer(kPurged, record.id);
-    co_await done.commit();
-    obs::log(obs::Level::info, "purged a tenant after its grace", {{"tenant", record.slug}});
+    try {
+      purged += co_await purge_one(directory, cell, cell_operator, record, deadline);
+    } catch (const Failure& f) {  // one tenant's trouble must not keep the others
+      obs::log(obs::Level::error, "cannot purge a tenant", {{"tenant", record.slug}, {"error", f.what()}});
+    }
   }
-  co_return static_cast<int>(due.size());
+  co_return purged;
 }
 
 std::span<const OperatorStatement<pg::NoRow, std::int64_t>> purge_statements() {

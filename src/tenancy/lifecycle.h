@@ -28,6 +28,8 @@ class Lifecycle {
                           Deadline deadline);
 
  private:
+  static Async<bool> purge_one(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,
+                               const TenantRecord& record, Deadline deadline);
   Async<> apply(const TenantRecord& record, Deadline deadline);
 
   pg::Pool& directory_;

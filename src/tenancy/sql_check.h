@@ -89,7 +89,7 @@ constexpr SqlVerdict tokenize(std::string_view sql, std::vector<Token>& out) {
     if (is_space(c)) {
       ++i;
     } else if (rest.starts_with("--")) {
-      while (i < sql.size() && sql[i] != '\n') ++i;
+      while (i < sql.size() && sql[i] != '\n' && sql[i] != '\r') ++i;  // the server ends it at either
     } else if (rest.starts_with("/*")) {  // comments nest
       int depth = 0;
       do {
@@ -221,7 +221,15 @@ class Checker {
     if (!take_word(word)) refuse(SqlVerdict::syntax_is_not_understood);
   }
 
+  /// A statement or sub-query; the names of its WITH end with it.
   constexpr SqlVerdict statement() {
+    const auto outer = ctes_.size();
+    statement_with_names();
+    ctes_.resize(outer);
+    return verdict_;
+  }
+
+  constexpr SqlVerdict statement_with_names() {
     if (take_word("with")) {
       if (is_word("recursive")) return refuse(SqlVerdict::keyword_is_not_allowed);
       do {
@@ -346,12 +354,14 @@ class Checker {
     return source;
   }
 
-  constexpr void alias(Source& source) {
+  /// `columns`: whether new names for its columns may follow. Never for a table: one of its columns
+  /// could be called tenant_id.
+  constexpr void alias(Source& source, bool columns) {
     const bool as = take_word("as");
     if (peek().kind == Token::Kind::word && !in_list(peek().text, kClauses)) {
       source.alias = peek().text;
       ++at_;
-      if (is_symbol("(")) names();
+      if (is_symbol("(") && columns) names();
     } else if (as) {
       refuse(SqlVerdict::syntax_is_not_understood);
     }
@@ -359,6 +369,7 @@ class Checker {
 
   constexpr void source(Scope& scope) {
     Source s;
+    bool columns = true;
     if (take_symbol("(")) {
       if (!is_word("select") && !is_word("with")) refuse(SqlVerdict::syntax_is_not_understood);
       statement();
@@ -374,8 +385,9 @@ class Checker {
       refuse(SqlVerdict::function_is_not_allowed);
     } else {
       s = table();
+      columns = false;
     }
-    alias(s);
+    alias(s, columns);
     scope.sources.push_back(s);
   }
 
@@ -459,10 +471,14 @@ class Checker {
   static constexpr std::string_view kCallable =
       "count sum min max avg coalesce nullif greatest least lower upper length now unnest "
       "array_agg jsonb_agg "
-      "jsonb_build_object starts_with abs date_trunc cardinality array_length row pg_notify "
+      "jsonb_build_object starts_with abs date_trunc cardinality array_length row "
       "in exists any all some and or not when then else select where filter over by as interval "
       "distinct is array case set "
       "limit offset";
+  static constexpr std::string_view kKeywords =
+      "select from where union intersect except case when then else end is not distinct and or on join left right inner "
+      "full cross natural using group having order limit offset fetch for window returning with values set insert update "
+      "delete into as all lateral only table conflict do";
   static constexpr std::string_view kForbidden =
       "table into lateral only tablesample natural copy truncate merge between grant revoke create "
       "alter drop call execute "
@@ -474,12 +490,14 @@ class Checker {
                             std::size_t* first_end = nullptr) {
     int cases = 0;
     bool first = true;
+    at_stop_ = false;
     while (!failed()) {
       const Token& t = peek();
       if (t.kind == Token::Kind::end || is_symbol(")") || is_symbol("]")) break;
       if (t.kind == Token::Kind::symbol) {
         if (is_symbol("(") || is_symbol("[")) {
           group();
+          at_stop_ = false;
           continue;
         }
         if (is_symbol(",") && list && first && first_end != nullptr) {
@@ -493,29 +511,54 @@ class Checker {
         ++at_;
         continue;
       }
-      const bool member =
-          at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::symbol && tokens_[at_ - 1].text == ".";
-      if (!member) {
-        if (is_word("case"))
-          ++cases;
-        else if (is_word("end") && cases > 0)
-          --cases;
-        else if (cases == 0 && in_list(t.text, stops) && !is_distinct_from())
-          break;
-        else if (in_list(t.text, kForbidden))
-          refuse(SqlVerdict::keyword_is_not_allowed);
-      }
-      if (is_symbol("(", 1) && (member || !in_list(t.text, kCallable)))
-        refuse(SqlVerdict::function_is_not_allowed);
+      word_of_expression(stops, cases);
+      if (failed()) return;
+      if (at_stop_) break;
       ++at_;
     }
     if (cases != 0) refuse(SqlVerdict::syntax_is_not_understood);
     if (first && first_end != nullptr) *first_end = at_;
   }
 
+  /// Looks at the word at the cursor: a stop, the start or end of a CASE, a call, a plain word.
+  constexpr void word_of_expression(std::string_view stops, int& cases) {
+    const auto text = peek().text;
+    const bool member = previous_is_symbol(".");
+    // A keyword may be a name there; what follows would be read as something else than it is.
+    if ((member || previous_is_word("as")) && in_list(text, kKeywords))
+      refuse(SqlVerdict::keyword_is_not_allowed);
+    if (!member) {
+      if (cases > 0 && in_list(text, "from select union intersect except where with") && !is_distinct_from())
+        refuse(SqlVerdict::keyword_is_not_allowed);
+      else if (is_word("case"))
+        ++cases;
+      else if (is_word("end") && cases > 0)
+        --cases;
+      else if (cases == 0 && in_list(text, stops) && !is_distinct_from())
+        at_stop_ = true;
+      else if (in_list(text, kForbidden))
+        refuse(SqlVerdict::keyword_is_not_allowed);
+    }
+    if (!at_stop_) check_call(member);
+  }
+
+  constexpr void check_call(bool member) {
+    if (!is_symbol("(", 1)) return;
+    const bool notify = door_ == Door::global && is_word("pg_notify");
+    if (member || !(notify || in_list(peek().text, kCallable))) refuse(SqlVerdict::function_is_not_allowed);
+  }
+
+  constexpr bool previous_is_symbol(std::string_view symbol) const {
+    return at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::symbol && tokens_[at_ - 1].text == symbol;
+  }
+  constexpr bool previous_is_word(std::string_view word, std::size_t back = 1) const {
+    return at_ >= back && tokens_[at_ - back].kind == Token::Kind::word && same_word(tokens_[at_ - back].text, word);
+  }
+
+  /// x IS [NOT] DISTINCT FROM y.
   constexpr bool is_distinct_from() const {
-    return is_word("from") && at_ >= 2 && same_word(tokens_[at_ - 1].text, "distinct") &&
-           (same_word(tokens_[at_ - 2].text, "is") || same_word(tokens_[at_ - 2].text, "not"));
+    return is_word("from") && previous_is_word("distinct") &&
+           (previous_is_word("is", 2) || (previous_is_word("not", 2) && previous_is_word("is", 3)));
   }
 
   constexpr void group() {
@@ -625,8 +668,10 @@ class Checker {
         continue;
       }
       if (peek().kind == Token::Kind::word) {
-        if (is_symbol("(", 1) && !in_list(peek().text, kCallable))
-          refuse(SqlVerdict::function_is_not_allowed);
+        const bool member = previous_is_symbol(".");
+        check_call(member);
+        if ((member || previous_is_word("as")) && in_list(peek().text, kKeywords))
+          refuse(SqlVerdict::keyword_is_not_allowed);
         if (in_list(peek().text, kForbidden)) refuse(SqlVerdict::keyword_is_not_allowed);
       }
       ++at_;
@@ -669,6 +714,7 @@ class Checker {
   std::size_t at_ = 0;
   std::vector<std::string_view> ctes_;
   bool names_tenant_table_ = false;
+  bool at_stop_ = false;
   SqlVerdict verdict_ = SqlVerdict::ok;
 };
 

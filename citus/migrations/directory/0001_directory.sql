@@ -18,7 +18,7 @@ CREATE TABLE tenants (
   slug text NOT NULL UNIQUE,
   name text NOT NULL,
   cell text NOT NULL,
-  state text NOT NULL CHECK (state IN ('provisioning', 'active', 'suspended', 'deleted', 'purged')),
+  state text NOT NULL CHECK (state IN ('provisioning', 'active', 'suspended', 'deleted', 'purging', 'purged')),
   -- Grows with each change of state; the cell has caught up when cell_epoch equals it.
   epoch bigint NOT NULL DEFAULT 1,
   cell_epoch bigint NOT NULL DEFAULT 0,
@@ -30,7 +30,7 @@ CREATE TABLE tenants (
   purge_after timestamptz
 );
 CREATE INDEX tenants_unsettled ON tenants (updated_at) WHERE cell_epoch <> epoch OR state = 'provisioning';
-CREATE INDEX tenants_purgeable ON tenants (purge_after) WHERE state = 'deleted';
+CREATE INDEX tenants_purgeable ON tenants (purge_after) WHERE state IN ('deleted', 'purging');
 CREATE INDEX tenants_by_created ON tenants (created_at, id);
 
 CREATE TABLE user_tenants (
