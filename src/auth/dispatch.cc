@@ -3,6 +3,7 @@
 #include <random>
 
 #include "auth/idempotency.h"
+#include "base/bytes.h"
 #include "http/problem.h"
 #include "obs/log.h"
 
@@ -119,6 +120,8 @@ Async<http::Response> Dispatch::route(http::Request& request) {
     const auto by = co_await gate_.operators(request);
     check_query(r, request);
     const auto* reason = request.header("x-reason");
+    if (reason != nullptr && !is_valid_utf8(*reason))
+      fail(Code::invalid_argument, "reason_malformed", "X-Reason must be UTF-8");
     OperatorContext ctx{std::move(context), by, reason != nullptr ? *reason : ""};
     if (request.method != "GET" && request.method != "HEAD" && ctx.reason.size() < 3)
       fail(Code::invalid_argument, "reason_missing",

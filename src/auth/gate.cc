@@ -30,13 +30,18 @@ struct SessionRow {
   SessionId id;
   UserId user;
   std::string email;
+  Timestamp last_seen_at;
 };
-BOOST_DESCRIBE_STRUCT(SessionRow, (), (id, user, email))
+BOOST_DESCRIBE_STRUCT(SessionRow, (), (id, user, email, last_seen_at))
 
-constexpr GlobalStatement<SessionRow, pg::Bytes> kFindSession{
+constexpr GlobalStatement<SessionRow, pg::Bytes, Timestamp> kFindSession{
     "auth.find_session",
-    "SELECT s.id, s.user_id, u.email FROM sessions s JOIN users u ON u.id = s.user_id "
-    "WHERE s.token_hash = $1 AND s.expires_at > now() AND u.disabled_at IS NULL"};
+    "SELECT s.id, s.user_id, u.email, s.last_seen_at FROM sessions s JOIN users u ON u.id = "
+    "s.user_id "
+    "WHERE s.token_hash = $1 AND s.expires_at > now() AND s.last_seen_at > $2 AND u.disabled_at IS "
+    "NULL"};
+constexpr GlobalStatement<pg::NoRow, SessionId, Timestamp> kSeen{
+    "auth.session_seen", "UPDATE sessions SET last_seen_at = $2 WHERE id = $1"};
 
 // One statement for a tenant of others, a missing one and one's own: they take the same time.
 constexpr GlobalStatement<TenantRecord, UserId, std::string> kUsersTenant{
@@ -168,10 +173,16 @@ Async<UserAccess> Gate::user(const http::Request& request) {
   const auto* entry = sessions_.find(hash);
   if (entry == nullptr) {
     const auto row =
-        co_await GlobalDb(s_.directory, request.deadline).maybe_one(kFindSession, pg::Bytes{hash});
+        co_await GlobalDb(s_.directory, request.deadline)
+            .maybe_one(kFindSession, pg::Bytes{hash}, now() - s_.settings.session_idle);
     if (!row)
       fail(Code::unauthenticated, "session_required",
            "the session has ended; sign in with POST /v1/sessions");
+    if (now() - row->last_seen_at > 60s) {  // once a minute is enough for the idle limit
+      auto tx = GlobalDb(s_.directory, request.deadline).begin();
+      tx.defer(kSeen, row->id, now());
+      co_await tx.commit();
+    }
     sessions_.put(hash, {{row->user, row->id, row->email}});
     entry = sessions_.find(hash);
   }

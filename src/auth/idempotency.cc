@@ -2,6 +2,7 @@
 
 #include "crypto/digest.h"
 #include "http/problem.h"
+#include "obs/log.h"
 
 namespace coditect::auth {
 namespace {
@@ -50,8 +51,11 @@ struct Claim {
 
 Claim claim_of(const TenantContext& ctx, const std::string& key) {
   const auto& p = ctx.principal();
+  // Decoded: one path has one spelling.
+  std::string decoded;
+  for (const auto& segment : ctx.request.segments) decoded += '/' + segment;
   const auto scope = fmt::format("{} {}\n{} {}\n{}", p.type_name(), to_string(p.id),
-                                 ctx.request.method, ctx.request.path(), key);
+                                 ctx.request.method, decoded, key);
   return {crypto::sha256(scope), ctx.services.keys.mac(kBodyPurpose, ctx.request.body)};
 }
 
@@ -114,6 +118,14 @@ Async<Attempt> attempt(const Routes::Route& route, const TenantContext& ctx, con
     tx.defer(kComplete, pg::Bytes{claim->id}, response.status,
              pg::Bytes{ctx.services.keys.seal(kPurpose, pack(response), claim->id)});
   co_await tx.commit();
+  for (auto& work : write.after_commit) {
+    try {
+      co_await std::move(work);
+    } catch (const Failure& f) {  // the answer stands: the change is committed
+      obs::log(obs::Level::warn, "work after a commit failed",
+               {{"request_id", ctx.request.id}, {"error", f.what()}});
+    }
+  }
   co_return Attempt{std::move(response), false};
 }
 
@@ -150,7 +162,8 @@ Async<http::Response> run_write(const Routes::Route& route, TenantContext& ctx,
     }
     const int status = http::status_of(refused->code);
     const bool answer = status >= 400 && status < 500 && status != 401 && status != 403 &&
-                        status != 429 && !refused->reason.starts_with("idempotency_");
+                        status != 429 && !refused->reason.starts_with("idempotency_") &&
+                        refused->reason != "reference_changed";
     if (claim && answer) {
       const auto response = http::problem(*refused, ctx.request.id);
       co_await store_refusal(ctx, db, *claim, response);

@@ -102,6 +102,8 @@ struct TenantRead : TenantContext {
 /// when it throws. The handler may run again after a serialization failure.
 struct TenantWrite : TenantContext {
   tenancy::TenantTx& tx;
+  /// Work outside the transaction that starts once it is committed; a failure of it is only logged.
+  std::vector<Async<>> after_commit{};
 };
 /// Acts on the tenant as a whole, in the directory.
 struct TenantAct : TenantContext {};

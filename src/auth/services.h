@@ -17,6 +17,7 @@ struct Settings {
   std::chrono::milliseconds session_idle{14LL * 24 * 3600 * 1000};
   bool cookie_secure = true;
   int login_per_address = 20;   ///< tries a minute from one address block
+  int login_per_account = 20;   ///< tries a minute for one e-mail address
   int login_global = 600;       ///< tries a minute in all
   int signup_per_address = 10;  ///< signups a minute from one address block
   int signup_global = 300;      ///< signups a minute in all

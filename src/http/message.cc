@@ -69,7 +69,7 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
       i += 2;
     }
   }
-  if (out.contains('\0')) return std::nullopt;
+  if (!is_valid_utf8(out)) return std::nullopt;  // which refuses NUL as well
   return out;
 }
 

@@ -89,6 +89,13 @@ bool headers_are_safe(const Response& r) {
   return true;
 }
 
+/// An IPv4 address reads the same whether it came over IPv4 or a dual-stack socket.
+std::string plain_address(const asio::ip::address& address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+  return address.to_string();
+}
+
 std::string make_request_id() { return "req_" + to_base32(make_uuid7()); }
 
 }  // namespace
@@ -239,7 +246,7 @@ class Server::Session : public async::Watchdog::Entry {
     request.deadline = after(server_.settings_.request_timeout);
     boost::system::error_code ec;
     const auto peer = socket_.remote_endpoint(ec);
-    if (!ec) request.remote = peer.address().to_string();
+    if (!ec) request.remote = plain_address(peer.address());
     take_forwarded(request);
     return std::nullopt;
   }
@@ -257,7 +264,7 @@ class Server::Session : public async::Watchdog::Entry {
       boost::system::error_code ec;
       const auto address = asio::ip::make_address(entry, ec);
       if (ec) return;
-      request.remote = address.to_string();
+      request.remote = plain_address(address);
       if (hop == server_.settings_.trust_proxies || comma == std::string::npos) return;
       all.resize(comma);
     }

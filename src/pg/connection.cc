@@ -37,7 +37,9 @@ Error classify(const SqlError& e) {
   const auto detail = e.state + " " + e.message;
   const auto soon = std::chrono::seconds(1);
   if (state == "57014") return {Code::deadline_exceeded, "database_timeout", detail};
-  if (kind == "40") return {Code::unavailable, "transaction_conflict", detail, {}, soon};
+  // Another program changed the schema under a prepared statement: it is prepared again on a retry.
+  const bool stale = state == "26000" || (state == "0A000" && e.message.contains("cached plan"));
+  if (kind == "40" || stale) return {Code::unavailable, "transaction_conflict", detail, {}, soon};
   if (state == "55P03") return {Code::unavailable, "database_lock_timeout", detail, {}, soon};
   if (kind == "08" || kind == "53" || kind == "57" || kind == "58" || state == "25P03" ||
       state == "25006")
@@ -151,6 +153,7 @@ void Connection::send(std::span<const Command> commands, std::vector<std::string
 
 Async<Connection::Outcome> Connection::run(std::span<const Command> commands, Deadline deadline) {
   if (broken_) lost("use of a broken connection");
+  expired_ = false;
   broken_ = true;  // until all answers are read: whoever unwinds this leaves a broken connection
   arm(deadline);
   std::vector<std::string_view> prepares;  // per command: the name prepared before it, or empty
@@ -213,6 +216,7 @@ Async<std::vector<std::string>> Connection::notifications(Deadline deadline) {
   };
   take();
   if (!payloads.empty()) co_return payloads;
+  expired_ = false;
   arm(deadline);
   const bool ready = co_await async::wait_ready(socket_, async::Ready::read);
   disarm();

@@ -64,6 +64,8 @@ Async<Connection::Outcome> Transaction::send() {
   const auto start = std::chrono::steady_clock::now();
   auto outcome = co_await lease_->run(commands, deadline_);
   observe(*pool_, commands, start);
+  if (outcome.error && worth_a_retry(*outcome.error) && !outcome.error->state.starts_with("40"))
+    lease_->discard();
   if (first && inspect_ != nullptr && outcome.results.size() >= opened + prelude_size_) {
     std::vector<Result> prelude;
     for (std::size_t i = 0; i < prelude_size_; ++i)
@@ -112,7 +114,10 @@ Async<> Transaction::commit() {
 Async<> Transaction::rollback() {
   waiting_.clear();
   over_ = true;
-  if (!lease_ || lease_->broken()) co_return;
+  if (!lease_ || lease_->broken()) {
+    lease_.give_back();
+    co_return;
+  }
   const std::vector<Command> commands{{"rollback", "ROLLBACK", {}}};
   co_await lease_->run(commands, after(std::chrono::milliseconds(1000)));
   lease_.give_back();

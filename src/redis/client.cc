@@ -117,8 +117,11 @@ class Client::Link : public async::Watchdog::Entry {
     open_ = true;
   }
 
-  /// Sends and receives until the connection ends; never throws.
-  Async<> write_loop() {
+  /// Sends and receives until the connection ends; never throws. The loops share in the ownership.
+  static Async<> write_loop(std::shared_ptr<Link> self) { co_await self->write_all(); }
+  static Async<> read_loop(std::shared_ptr<Link> self) { co_await self->read_all(); }
+
+  Async<> write_all() {
     while (open_) {
       if (outgoing_.empty()) {
         wake_.expires_at(Deadline::max());
@@ -131,7 +134,7 @@ class Client::Link : public async::Watchdog::Entry {
     }
   }
 
-  Async<> read_loop() {
+  Async<> read_all() {
     Parser parser;
     std::array<char, 16384> chunk;
     while (open_) {
@@ -276,8 +279,8 @@ Async<> Client::stay_connected() {
     const auto link = std::make_shared<Link>(loop_, settings_);
     try {
       co_await link->connect();
-      tasks_.spawn("redis writer", link->write_loop());
-      tasks_.spawn("redis reader", link->read_loop());
+      tasks_.spawn("redis writer", Link::write_loop(link));
+      tasks_.spawn("redis reader", Link::read_loop(link));
       if (!settings_.password.empty()) {
         std::vector<std::string> login{"AUTH"};
         if (!settings_.user.empty()) login.push_back(settings_.user);

@@ -80,6 +80,8 @@ class Tx {
   {
     tx_.defer({{}, "SET LOCAL app.purge_tenant_id = '" + std::to_string(id) + "'", {}});
   }
+  /// Sends what waits.
+  Async<> flush() { return tx_.flush(); }
   /// Sends what waits; an SQL error is a value.
   Async<std::optional<pg::SqlError>> try_flush() { return tx_.try_flush(); }
 

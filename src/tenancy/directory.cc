@@ -157,7 +157,8 @@ void Directory::on_change(const std::string& payload) {
   if (!record) return on_gap();  // a message of another version: believe nothing
   for (const auto& key : {slug_key(record->slug), id_key(record->public_id)}) {
     cache_.erase(key);
-    least_epoch_.put(key, record->epoch);
+    const auto* known = least_epoch_.find(key);
+    least_epoch_.put(key, known != nullptr ? std::max(*known, record->epoch) : record->epoch);
   }
 }
 

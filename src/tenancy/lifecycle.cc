@@ -22,7 +22,8 @@ constexpr GlobalStatement<TenantRecord> kUnsettled{
     "ORDER BY updated_at LIMIT 100"};
 constexpr OperatorStatement<pg::NoRow, std::int64_t, TenantState, std::int64_t> kFence{
     "lifecycle.fence",
-    "UPDATE tenant_state AS s SET state = $2, epoch = $3 WHERE s.tenant_id = $1 AND s.epoch < $3 AND s.state <> 'purging'"};
+    "UPDATE tenant_state AS s SET state = $2, epoch = $3 WHERE s.tenant_id = $1 AND s.epoch < $3 "
+    "AND s.state <> 'purging'"};
 
 constexpr GlobalStatement<TenantRecord> kPurgeable{
     "lifecycle.purgeable",
@@ -40,7 +41,8 @@ constexpr GlobalStatement<pg::NoRow, std::int64_t> kPurged{
 constexpr GlobalStatement<pg::NoRow, std::int64_t> kForgetUsers{
     "lifecycle.forget_users", "DELETE FROM user_tenants WHERE tenant_id = $1"};
 constexpr OperatorStatement<pg::NoRow, std::int64_t, std::int64_t> kPurging{
-    "lifecycle.purging", "UPDATE tenant_state AS s SET state = 'purging', epoch = $2 WHERE s.tenant_id = $1"};
+    "lifecycle.purging",
+    "UPDATE tenant_state AS s SET state = 'purging', epoch = $2 WHERE s.tenant_id = $1"};
 
 // Children before parents. A test compares the list with the registry.
 constexpr OperatorStatement<pg::NoRow, std::int64_t> kPurgeRows[] = {
@@ -126,14 +128,16 @@ Async<bool> Lifecycle::purge_one(pg::Pool& directory, pg::Pool& cell, pg::Pool& 
   co_return true;
 }
 
-Async<int> Lifecycle::purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator, Deadline deadline) {
+Async<int> Lifecycle::purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,
+                            Deadline deadline) {
   const auto due = co_await GlobalDb(directory, deadline).all(kPurgeable);
   int purged = 0;
   for (const auto& record : due) {
     try {
       purged += co_await purge_one(directory, cell, cell_operator, record, deadline);
     } catch (const Failure& f) {  // one tenant's trouble must not keep the others
-      obs::log(obs::Level::error, "cannot purge a tenant", {{"tenant", record.slug}, {"error", f.what()}});
+      obs::log(obs::Level::error, "cannot purge a tenant",
+               {{"tenant", record.slug}, {"error", f.what()}});
     }
   }
   co_return purged;

@@ -89,7 +89,8 @@ constexpr SqlVerdict tokenize(std::string_view sql, std::vector<Token>& out) {
     if (is_space(c)) {
       ++i;
     } else if (rest.starts_with("--")) {
-      while (i < sql.size() && sql[i] != '\n' && sql[i] != '\r') ++i;  // the server ends it at either
+      while (i < sql.size() && sql[i] != '\n' && sql[i] != '\r')
+        ++i;                              // the server ends it at either
     } else if (rest.starts_with("/*")) {  // comments nest
       int depth = 0;
       do {
@@ -476,8 +477,10 @@ class Checker {
       "distinct is array case set "
       "limit offset";
   static constexpr std::string_view kKeywords =
-      "select from where union intersect except case when then else end is not distinct and or on join left right inner "
-      "full cross natural using group having order limit offset fetch for window returning with values set insert update "
+      "select from where union intersect except case when then else end is not distinct and or on "
+      "join left right inner "
+      "full cross natural using group having order limit offset fetch for window returning with "
+      "values set insert update "
       "delete into as all lateral only table conflict do";
   static constexpr std::string_view kForbidden =
       "table into lateral only tablesample natural copy truncate merge between grant revoke create "
@@ -528,7 +531,8 @@ class Checker {
     if ((member || previous_is_word("as")) && in_list(text, kKeywords))
       refuse(SqlVerdict::keyword_is_not_allowed);
     if (!member) {
-      if (cases > 0 && in_list(text, "from select union intersect except where with") && !is_distinct_from())
+      if (cases > 0 && in_list(text, "from select union intersect except where with") &&
+          !is_distinct_from())
         refuse(SqlVerdict::keyword_is_not_allowed);
       else if (is_word("case"))
         ++cases;
@@ -545,14 +549,17 @@ class Checker {
   constexpr void check_call(bool member) {
     if (!is_symbol("(", 1)) return;
     const bool notify = door_ == Door::global && is_word("pg_notify");
-    if (member || !(notify || in_list(peek().text, kCallable))) refuse(SqlVerdict::function_is_not_allowed);
+    if (member || !(notify || in_list(peek().text, kCallable)))
+      refuse(SqlVerdict::function_is_not_allowed);
   }
 
   constexpr bool previous_is_symbol(std::string_view symbol) const {
-    return at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::symbol && tokens_[at_ - 1].text == symbol;
+    return at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::symbol &&
+           tokens_[at_ - 1].text == symbol;
   }
   constexpr bool previous_is_word(std::string_view word, std::size_t back = 1) const {
-    return at_ >= back && tokens_[at_ - back].kind == Token::Kind::word && same_word(tokens_[at_ - back].text, word);
+    return at_ >= back && tokens_[at_ - back].kind == Token::Kind::word &&
+           same_word(tokens_[at_ - back].text, word);
   }
 
   /// x IS [NOT] DISTINCT FROM y.

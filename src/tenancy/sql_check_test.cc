@@ -207,16 +207,31 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Disguised, HostileSql,
     ::testing::Values(
-        Case{"SELECT id FROM tasks WHERE tenant_id = $1 -- x\r OR true", or_beside_the_tenant_id_filter},
-        Case{"SELECT id FROM tasks WHERE tenant_id = $1 -- x\r UNION ALL SELECT id FROM tasks", kNoFilter},
-        Case{"SELECT t.title FROM tasks AS t(x, id, p, title, tenant_id) WHERE t.tenant_id = $1", kNoFilter},
-        Case{"INSERT INTO comments (tenant_id, id) SELECT t.tenant_id, t.id FROM tasks t (a, tenant_id) WHERE t.tenant_id = $1", kNoFilter},
-        Case{"SELECT u.title AS case FROM tasks u UNION ALL SELECT t.title AS end FROM tasks t WHERE t.tenant_id = $1", keyword_is_not_allowed},
-        Case{"SELECT u.title case FROM tasks u UNION ALL SELECT t.title end FROM tasks t WHERE t.tenant_id = $1", keyword_is_not_allowed},
-        Case{"SELECT t.title, x.is distinct FROM tasks t, (SELECT c.id AS is FROM comments c WHERE c.tenant_id = $1) x", keyword_is_not_allowed},
-        Case{"SELECT (WITH pg_stat_activity AS (SELECT 1) SELECT count(*) FROM pg_stat_activity), a.query FROM tasks t, pg_stat_activity a WHERE t.tenant_id = $1", table_is_not_registered},
-        Case{"UPDATE tasks AS t SET title = other.lower(t.title) WHERE t.tenant_id = $1", function_is_not_allowed},
-        Case{"SELECT pg_notify('channel', title) FROM tasks WHERE tenant_id = $1", function_is_not_allowed}));
+        Case{"SELECT id FROM tasks WHERE tenant_id = $1 -- x\r OR true",
+             or_beside_the_tenant_id_filter},
+        Case{"SELECT id FROM tasks WHERE tenant_id = $1 -- x\r UNION ALL SELECT id FROM tasks",
+             kNoFilter},
+        Case{"SELECT t.title FROM tasks AS t(x, id, p, title, tenant_id) WHERE t.tenant_id = $1",
+             kNoFilter},
+        Case{"INSERT INTO comments (tenant_id, id) SELECT t.tenant_id, t.id FROM tasks t (a, "
+             "tenant_id) WHERE t.tenant_id = $1",
+             kNoFilter},
+        Case{"SELECT u.title AS case FROM tasks u UNION ALL SELECT t.title AS end FROM tasks t "
+             "WHERE t.tenant_id = $1",
+             keyword_is_not_allowed},
+        Case{"SELECT u.title case FROM tasks u UNION ALL SELECT t.title end FROM tasks t WHERE "
+             "t.tenant_id = $1",
+             keyword_is_not_allowed},
+        Case{"SELECT t.title, x.is distinct FROM tasks t, (SELECT c.id AS is FROM comments c WHERE "
+             "c.tenant_id = $1) x",
+             keyword_is_not_allowed},
+        Case{"SELECT (WITH pg_stat_activity AS (SELECT 1) SELECT count(*) FROM pg_stat_activity), "
+             "a.query FROM tasks t, pg_stat_activity a WHERE t.tenant_id = $1",
+             table_is_not_registered},
+        Case{"UPDATE tasks AS t SET title = other.lower(t.title) WHERE t.tenant_id = $1",
+             function_is_not_allowed},
+        Case{"SELECT pg_notify('channel', title) FROM tasks WHERE tenant_id = $1",
+             function_is_not_allowed}));
 
 TEST(SqlCheck, AcceptsWhatHandlersNeed) {
   const Case good[] = {

@@ -137,7 +137,8 @@ int admin(const AdminOptions& o) {
   }
   if (url.empty()) url = "http://127.0.0.1:8080";
   const bool changes = o.command == "suspend" || o.command == "resume" || o.command == "undelete";
-  if (changes && o.reason.empty())
+  const bool needs_reason = changes || o.command == "usage";
+  if (needs_reason && o.reason.empty())
     fail(Code::invalid_argument, "reason_missing",
          "say why with --reason; it is kept in the operator log");
   auto path = url + "/v1/operator/" + (o.command == "log" ? "log" : "tenants");

@@ -65,6 +65,10 @@ void ProgramSettings::describe(config::Table& t) {
   t.add("auth.argon2_passes", auth.argon2_passes, {1, 100}, "passes of a password hash");
   t.add("auth.login_per_address", auth.login_per_address, {1, 1000000},
         "sign-in tries a minute from one address block");
+  t.add("auth.login_per_account", auth.login_per_account, {1, 1000000},
+        "sign-in tries a minute for one e-mail address");
+  t.add("auth.session_idle", auth.session_idle, {60 * kSecond, 365 * kDay},
+        "how long a session lasts without use");
   t.add("auth.login_global", auth.login_global, {1, 10000000}, "sign-in tries a minute in all");
   t.add("auth.signup_per_address", auth.signup_per_address, {1, 1000000},
         "signups a minute from one address block");

@@ -53,6 +53,14 @@ pg::PoolSettings pool(const ProgramSettings& s, std::string conninfo, int size) 
   return out;
 }
 
+/// Deletes may take their time, and nobody waits for them.
+pg::PoolSettings maintenance_pool(const ProgramSettings& s, const std::string& database) {
+  auto out =
+      pool(s, s.conninfo(database, "coditect_maintenance", s.database.maintenance_password), 1);
+  out.statement_timeout = 60s;
+  return out;
+}
+
 redis::Settings redis_settings(const ProgramSettings& s) {
   auto parsed = redis::Settings::parse(s.redis_url.reveal());
   if (!parsed) throw Failure(parsed.error());
@@ -116,6 +124,11 @@ struct Serving::OnLoop {
                                                      s.settings_.database.operator_password),
                            2),
                       s.metrics_, "cell_operator"),
+        directory_maintenance(l,
+                              maintenance_pool(s.settings_, s.settings_.database.names.directory),
+                              s.metrics_, "directory_maintenance"),
+        cell_maintenance(l, maintenance_pool(s.settings_, s.settings_.database.names.cell),
+                         s.metrics_, "cell_maintenance"),
         redis(l, redis_settings(s.settings_), s.metrics_),
         tenants(directory, redis, feed, s.metrics_),
         limiter(redis, s.settings_.loop_count(), s.metrics_),
@@ -138,7 +151,8 @@ struct Serving::OnLoop {
             s.metrics_) {}
 
   async::Loop& loop;
-  pg::Pool directory, cell, directory_operator, cell_operator;
+  pg::Pool directory, cell, directory_operator, cell_operator, directory_maintenance,
+      cell_maintenance;
   redis::Client redis;
   tenancy::Directory tenants;
   tenancy::Limiter limiter;
@@ -195,16 +209,18 @@ Async<> Serving::stop_loop(OnLoop& on) {
   co_await on.cell.stop();
   co_await on.directory_operator.stop();
   co_await on.cell_operator.stop();
+  co_await on.directory_maintenance.stop();
+  co_await on.cell_maintenance.stop();
 }
 
 void Serving::stop() {
   if (!std::exchange(running_, false)) return;
+  loops_.run_on(0, background_->stop());
+  loops_.run_on(0, feed_->stop());
   std::vector<std::future<void>> done;
   for (auto& on : on_loops_)
     done.push_back(asio::co_spawn(on->loop.io(), stop_loop(*on), asio::use_future));
   for (auto& d : done) d.get();
-  loops_.run_on(0, background_->stop());
-  loops_.run_on(0, feed_->stop());
   loops_.stop();
 }
 
@@ -261,41 +277,52 @@ Async<http::Response> Serving::ready(OnLoop& on, const http::Request& request) {
                                    (on.redis.connected() ? "true" : "false") + "}"};
 }
 
-/// Work that one process of the installation does at a time, under a lease.
+/// One step of a round; its failure is counted and leaves the other steps alone.
+Async<> Serving::step(std::string_view name, Async<int> work) {
+  try {
+    co_await std::move(work);
+  } catch (const Failure& f) {  // the next round tries again
+    metrics_
+        .counter("coditect_maintenance_failures_total", "Steps of maintenance that failed",
+                 {{"step", std::string(name)}})
+        .Increment();
+    obs::log(obs::Level::warn, "maintenance failed", {{"step", name}, {"error", f.what()}});
+  }
+}
+
+Async<int> Serving::drop_expired(OnLoop& on, Deadline deadline) {
+  auto cell = OperatorDb(on.cell_maintenance, deadline).begin();
+  cell.defer(kDropIdempotency);
+  co_await cell.commit();
+  auto directory = GlobalDb(on.directory_maintenance, deadline).begin();
+  directory.defer(kDropSessions);
+  directory.defer(kDropRequests);
+  co_await directory.commit();
+  co_return 0;
+}
+
+/// A round under the lease, which outlasts every deadline of the round.
+Async<int> Serving::round(OnLoop& on, std::string holder) {
+  constexpr auto kRound = 60s;
+  if (!co_await tenancy::take_lease(on.directory_maintenance, "maintenance", holder, kRound * 5,
+                                    after(kRound)))
+    co_return 0;
+  tenancy::Lifecycle lifecycle(on.directory_operator, on.cell_operator, on.tenants);
+  accounts::Provisioning provisioning(on.services);
+  co_await step("settle", lifecycle.settle(after(kRound)));
+  co_await step("provisioning", provisioning.sweep(after(kRound)));
+  co_await step("purge", tenancy::Lifecycle::purge(on.directory_maintenance, on.cell_maintenance,
+                                                   on.cell_operator, after(kRound)));
+  co_await step("expired", drop_expired(on, after(kRound)));
+  // Done: whoever is next need not wait for the end of the lease.
+  co_await tenancy::take_lease(on.directory_maintenance, "maintenance", holder, 0s, after(kRound));
+  co_return 0;
+}
+
+/// Work that one process of the installation does at a time.
 Async<> Serving::maintain(OnLoop& on) {
-  const auto& db = settings_.database;
-  pg::Pool directory(
-      on.loop,
-      pool(settings_, settings_.directory_conninfo("coditect_maintenance", db.maintenance_password),
-           1),
-      metrics_, "directory_maintenance");
-  pg::Pool cell(
-      on.loop,
-      pool(settings_, settings_.cell_conninfo("coditect_maintenance", db.maintenance_password), 1),
-      metrics_, "cell_maintenance");
-  auto& failures =
-      metrics_.counter("coditect_maintenance_failures_total", "Rounds of maintenance that failed");
-  const auto holder = holder_name();
   for (;;) {
-    try {
-      const auto deadline = after(60s);
-      if (co_await tenancy::take_lease(directory, "maintenance", holder, 30s, deadline)) {
-        tenancy::Lifecycle lifecycle(on.directory_operator, on.cell_operator, on.tenants);
-        co_await lifecycle.settle(deadline);
-        co_await accounts::Provisioning(on.services).sweep(deadline);
-        co_await tenancy::Lifecycle::purge(directory, cell, on.cell_operator, deadline);
-        auto expired = OperatorDb(cell, deadline).begin();
-        expired.defer(kDropIdempotency);
-        co_await expired.commit();
-        auto old = GlobalDb(directory, deadline).begin();
-        old.defer(kDropSessions);
-        old.defer(kDropRequests);
-        co_await old.commit();
-      }
-    } catch (const Failure& f) {  // the round failed: the next one tries again
-      failures.Increment();
-      obs::log(obs::Level::warn, "maintenance failed", {{"error", f.what()}});
-    }
+    co_await step("lease", round(on, holder_name()));
     co_await async::sleep_for(settings_.maintenance_interval);
   }
 }

@@ -1,6 +1,7 @@
 #include "domain/accounts/handlers.h"
 
 #include "audit/activity.h"
+#include "auth/email.h"
 #include "auth/idempotency.h"
 #include "crypto/digest.h"
 #include "domain/accounts/provisioning.h"
@@ -54,12 +55,18 @@ constexpr TenantStatement<Invitation, auth::MemberId> kFindInvitation{
     "SELECT m.email, m.invitation_key, m.invitation_hash, m.role FROM members m WHERE m.tenant_id "
     "= $1 AND m.id = $2 AND m.state = 'invited' "
     "AND m.invitation_expires_at > now()"};
-constexpr TenantStatement<pg::NoRow, auth::MemberId, auth::UserId, Timestamp> kAccept{
+constexpr TenantStatement<pg::NoRow, auth::MemberId, auth::UserId, Timestamp, pg::Bytes> kAccept{
     "accounts.accept_invitation",
     "UPDATE members AS m SET user_id = $3, state = 'active', invitation_key = NULL, "
-    "invitation_hash = NULL, invitation_expires_at = NULL, "
-    "version = version + 1, updated_at = $4 WHERE m.tenant_id = $1 AND m.id = $2 AND m.state = "
-    "'invited'"};
+    "invitation_hash = NULL, "
+    "invitation_expires_at = NULL, version = version + 1, updated_at = $4 WHERE m.tenant_id = $1 "
+    "AND m.id = $2 "
+    "AND m.state = 'invited' AND m.invitation_hash = $5 AND m.invitation_expires_at > $4"};
+constexpr TenantStatement<auth::MemberId, auth::UserId> kIsMember{
+    "accounts.is_member",
+    "SELECT m.id FROM members m WHERE m.tenant_id = $1 AND m.user_id = $2 AND m.state = 'active'"};
+constexpr GlobalStatement<pg::NoRow, auth::UserId, std::int64_t> kLeave{
+    "accounts.leave", "DELETE FROM user_tenants WHERE user_id = $1 AND tenant_id = $2"};
 
 struct TenantName {
   std::string name;
@@ -85,19 +92,21 @@ std::string address_block(const std::string& remote) {
       .substr(0, 18);
 }
 
+/// Throws when the subject has had its share of the minute.
+Async<> throttle_one(auth::Context& ctx, std::string name, int amount, std::string subject) {
+  const tenancy::LimitPolicy policy{std::move(name), amount, 60s};
+  const auto decision = co_await ctx.services.limiter.take(policy, std::move(subject));
+  if (!decision.allowed)
+    throw Failure({Code::rate_limited,
+                   "too_many_attempts",
+                   "wait before the next try",
+                   {},
+                   std::chrono::ceil<std::chrono::seconds>(decision.retry_after)});
+}
+
 Async<> throttle(auth::Context& ctx, std::string name, int per_address, int global) {
-  const tenancy::LimitPolicy policies[] = {{name + "_address", per_address, 60s},
-                                           {name + "_global", global, 60s}};
-  const std::string subjects[] = {address_block(ctx.request.remote), "all"};
-  for (int i = 0; i < 2; ++i) {
-    const auto decision = co_await ctx.services.limiter.take(policies[i], subjects[i]);
-    if (!decision.allowed)
-      throw Failure({Code::rate_limited,
-                     "too_many_attempts",
-                     "wait before the next try",
-                     {},
-                     std::chrono::ceil<std::chrono::seconds>(decision.retry_after)});
-  }
+  co_await throttle_one(ctx, name + "_address", per_address, address_block(ctx.request.remote));
+  co_await throttle_one(ctx, name + "_global", global, "all");
 }
 
 Plan make_plan(auth::UserId user, std::string email, const NewOrganization& organization,
@@ -138,7 +147,7 @@ RequestScope scope_of(const http::Request& request, const std::string& principal
 }
 
 Async<Reply<SignedUp>> sign_up(OpenContext& ctx, Signup body) {
-  const auto email = or_throw(valid_email(body.email.value));
+  const auto email = or_throw(auth::valid_email(body.email.value));
   or_throw(valid_slug(body.organization.slug.value));
   or_throw(valid_password(body.password, email));
   co_await throttle(ctx, "signup", ctx.services.settings.signup_per_address,
@@ -162,6 +171,8 @@ Async<Reply<SignedUp>> create_tenant(UserContext& ctx, NewOrganization body) {
     e.fields[0].pointer = "/slug";
     throw Failure(std::move(e));
   }
+  co_await throttle_one(ctx, "signup_user", ctx.services.settings.signup_per_address,
+                        ctx.user.user.str());
   Provisioning provisioning(ctx.services);
   const auto scope = scope_of(ctx.request, ctx.user.user.str(), body.slug.value);
   if (const auto earlier = co_await provisioning.resume(scope, ctx.request.deadline))
@@ -181,7 +192,11 @@ std::string cookie(const auth::Settings& settings, const std::string& value,
 Async<Reply<SignedIn>> sign_in(OpenContext& ctx, Login body) {
   const auto& settings = ctx.services.settings;
   co_await throttle(ctx, "login", settings.login_per_address, settings.login_global);
-  const auto email = valid_email(body.email.value);
+  const auto email = auth::valid_email(body.email.value);
+  // Guessing one account's password from many addresses; the subject is hashed, for Redis keeps it.
+  if (email)
+    co_await throttle_one(ctx, "login_account", settings.login_per_account,
+                          to_hex(crypto::sha256(*email)).substr(0, 32));
   std::optional<Account> account;
   if (email)
     account = co_await GlobalDb(ctx.services.directory, ctx.request.deadline)
@@ -250,7 +265,15 @@ Async<Reply<TenantView>> accept_invitation(UserContext& ctx, AcceptInvitation bo
   directory.defer(kJoin, ctx.user.user, record->id, now());
   co_await directory.commit();
   auto tx = db.begin();
-  if (co_await tx.execute(kAccept, token->member, ctx.user.user, now()) == 0) no_invitation();
+  if (co_await tx.execute(kAccept, token->member, ctx.user.user, now(), invitation->hash) == 0) {
+    co_await tx.rollback();
+    if (!co_await db.maybe_one(kIsMember, ctx.user.user)) {
+      auto undo = GlobalDb(s.directory, ctx.request.deadline).begin();
+      undo.defer(kLeave, ctx.user.user, record->id);
+      co_await undo.commit();
+    }
+    no_invitation();
+  }
   audit::record(tx, {.actor = {"member", token->member.uuid()},
                      .verb = "member.joined",
                      .target = {"member", token->member.uuid()},

@@ -77,8 +77,6 @@ struct Me {
 };
 BOOST_DESCRIBE_STRUCT(Me, (), (user, tenants, csrf_token))
 
-/// Lower case, or the rule it breaks.
-Result<std::string> valid_email(std::string_view text);
 Result<void> valid_slug(std::string_view slug);
 /// NIST SP 800-63B: length, no known or guessable password, no rules of composition.
 Result<void> valid_password(const Secret& password, std::string_view email);

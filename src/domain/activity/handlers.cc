@@ -61,6 +61,17 @@ std::string type_id(const std::string& type, const Uuid& id) {
 
 http::RawJson raw(const std::optional<pg::Json>& json) { return {json ? json->text : "null"}; }
 
+/// Whether the credential may read the things of this type themselves: what they were is only for
+/// those who may see what they are.
+bool may_read(const TenantRead& ctx, const std::string& type) {
+  using auth::Permission;
+  const auto& own = ctx.principal().permissions;
+  if (type == "member") return own.has(Permission::members_read);
+  if (type == "api_key") return own.has(Permission::api_keys_read);
+  if (type == "tenant") return own.has(Permission::tenant_read);
+  return own.has(Permission::data_read);
+}
+
 Async<Reply<Page<Activity>>> list(TenantRead& ctx) {
   const auto query = ctx.page_query();
   Uuid highest;
@@ -87,8 +98,9 @@ Async<Reply<Page<Activity>>> list(TenantRead& ctx) {
     page.items.push_back(
         {r.id, r.actor_type,
          r.actor_id ? std::optional(type_id(r.actor_type, *r.actor_id)) : std::nullopt, r.verb,
-         r.target_type, type_id(r.target_type, r.target_id), raw(r.before), raw(r.after),
-         r.request_id, r.created_at});
+         r.target_type, type_id(r.target_type, r.target_id),
+         raw(may_read(ctx, r.target_type) ? r.before : std::nullopt),
+         raw(may_read(ctx, r.target_type) ? r.after : std::nullopt), r.request_id, r.created_at});
   co_return Reply<Page<Activity>>{std::move(page)};
 }
 

@@ -157,6 +157,9 @@ Async<Reply<Tenant>> undelete(OperatorContext& ctx) {
 }
 
 Async<Reply<Usage>> usage(OperatorContext& ctx) {
+  if (ctx.reason.size() < 3)
+    fail(Code::invalid_argument, "reason_missing",
+         "say why in the header X-Reason (at least 3 characters)");
   const auto id = co_await note(ctx, "read usage");
   auto usage =
       co_await OperatorDb(ctx.services.cell_operator, ctx.request.deadline).maybe_one(kUsage, id);

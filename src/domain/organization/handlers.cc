@@ -1,6 +1,7 @@
 #include "domain/organization/handlers.h"
 
 #include "audit/activity.h"
+#include "auth/email.h"
 #include "domain/organization/queries.h"
 #include "tenancy/lifecycle.h"
 
@@ -52,7 +53,7 @@ Async<Reply<Organization>> patch_organization(TenantAct& ctx, PatchOrganization 
                        .before = http::to_json<Organization>(*before),
                        .after = http::to_json<Organization>(after),
                        .request_id = ctx.request.id});
-  co_await cell.try_flush();
+  co_await cell.flush();
   tx.defer(kRename, ctx.access.record.id, after.name);
   co_await tx.commit();
   co_await cell.commit();
@@ -120,22 +121,18 @@ Async<Reply<Member>> get_member(TenantRead& ctx) {
   co_return Reply<Member>{*row, 200, row->version};
 }
 
-/// Only owners make owners, or touch them.
-void require_owner(const TenantContext& ctx, Role role) {
-  if (role == Role::owner && !ctx.principal().permissions.has(Permission::tenant_delete))
-    fail(Code::permission_denied, "owner_required", "only an owner may do this to an owner");
+/// Nobody gives, or takes from another, a role that holds more than they do themselves.
+void require_rank(const TenantContext& ctx, Role role) {
+  if (!ctx.principal().permissions.contains(auth::permissions_of(role)))
+    fail(Code::permission_denied, "role_exceeds_own",
+         "the role holds more than the credential does");
 }
 
 Async<Reply<AddedMember>> add_member(TenantWrite& ctx, AddMember body) {
-  require_owner(ctx, body.role);
-  const auto at = body.email.value.find('@');
-  if (at == std::string::npos || at == 0 || at + 1 == body.email.value.size())
-    throw Failure(
-        {Code::invalid_argument,
-         "validation_failed",
-         "",
-         {{"/email", "invalid_email", "must be an e-mail address such as ada@example.com"}}});
-  const auto email = to_lower_ascii(trim(body.email.value));
+  require_rank(ctx, body.role);
+  const auto valid = auth::valid_email(body.email.value);
+  if (!valid) throw Failure(valid.error());
+  const auto& email = *valid;
   const auto id = auth::MemberId::make();
   const auto token = auth::InvitationToken::make(ctx.access.record.public_id, id);
   const auto mac = auth::secret_mac(ctx.services.keys, token.secret);
@@ -171,11 +168,14 @@ Async<Reply<Member>> patch_member(TenantWrite& ctx, PatchMember body) {
   auto after = *before;
   if (body.role.present()) after.role = *body.role;
   if (after.role == before->role) co_return Reply<Member>{after, 200, after.version};
-  require_owner(ctx, before->role);
-  require_owner(ctx, after.role);
+  require_rank(ctx, before->role);
+  require_rank(ctx, after.role);
   if (before->role == Role::owner && before->state == MemberState::active)
     co_await keep_an_owner(ctx, id);
   ctx.tx.defer(kSetRole, id, after.role, now());
+  // Keys that hold more than their maker now may do go with the old role.
+  if (!auth::permissions_of(after.role).contains(auth::permissions_of(before->role)))
+    ctx.tx.defer(kRevokeKeysOf, id, now());
   audit::record(ctx.tx, {.actor = actor(ctx),
                          .verb = "member.updated",
                          .target = {"member", id.uuid()},
@@ -185,26 +185,31 @@ Async<Reply<Member>> patch_member(TenantWrite& ctx, PatchMember body) {
   co_return Reply<Member>{after, 200, after.version + 1};
 }
 
+/// The directory's index of a user's organizations; without the member it grants nothing.
+Async<> forget_user(pg::Pool& directory, std::int64_t tenant, auth::UserId user,
+                    Deadline deadline) {
+  auto tx = GlobalDb(directory, deadline).begin();
+  tx.defer(kForgetUser, tenant, user);
+  co_await tx.commit();
+}
+
 Async<Reply<Nothing>> remove_member(TenantWrite& ctx) {
   const auto id = ctx.path_id<auth::MemberId>("member", "member_not_found");
   const auto before = co_await ctx.tx.maybe_one(kLockMember, id);
   if (!before) fail(Code::not_found, "member_not_found");
-  require_owner(ctx, before->role);
+  require_rank(ctx, before->role);
   if (before->role == Role::owner && before->state == MemberState::active)
     co_await keep_an_owner(ctx, id);
   const auto user = co_await ctx.tx.maybe_one(kRemoveMember, id, now());
+  ctx.tx.defer(kRevokeKeysOf, id, now());
   audit::record(ctx.tx, {.actor = actor(ctx),
                          .verb = "member.removed",
                          .target = {"member", id.uuid()},
                          .before = http::to_json<Member>(*before),
                          .request_id = ctx.request.id});
-  // The directory's index grants nothing without the member: it only lists organizations, and may
-  // lose the entry before the member is gone for good.
-  if (user && *user) {
-    auto directory = GlobalDb(ctx.services.directory, ctx.request.deadline).begin();
-    directory.defer(kForgetUser, ctx.access.record.id, **user);
-    co_await directory.commit();
-  }
+  if (user && *user)
+    ctx.after_commit.push_back(
+        forget_user(ctx.services.directory, ctx.access.record.id, **user, ctx.request.deadline));
   co_return Reply<Nothing>{};
 }
 

@@ -66,6 +66,11 @@ inline constexpr TenantStatement<std::optional<auth::UserId>, auth::MemberId, Ti
                   "invitation_hash = NULL, version = version + 1, updated_at = $3 "
                   "WHERE m.tenant_id = $1 AND m.id = $2 RETURNING m.user_id"};
 
+inline constexpr TenantStatement<pg::NoRow, auth::MemberId, Timestamp> kRevokeKeysOf{
+    "api_keys.revoke_of_member",
+    "UPDATE api_keys AS k SET revoked_at = $3 WHERE k.tenant_id = $1 AND k.created_by = $2 AND "
+    "k.revoked_at IS NULL"};
+
 struct ApiKeyRow {
   auth::ApiKeyId id;
   std::string name;
