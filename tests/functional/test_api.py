@@ -238,6 +238,39 @@ class Api(PlatformTest):
         self.assertNotIn(made.json["secret"][-49:-6], self.platform.sql("SELECT string_agg(encode(secret_hash, 'escape'), ' ') FROM api_keys"))
         self.assertNotIn(made.json["secret"], self.platform.log())
 
+    def test_nobody_gives_a_role_that_holds_more_than_they_do(self):
+        made = self.a.post(self.a.own("/api-keys"), {"name": "m", "scopes": ["members_manage", "members_read"]})
+        manager = Client(self.platform.port, made.json["secret"], "acme")
+        for role in ("owner", "admin", "member"):
+            self.assertEqual(manager.post(self.a.own("/members"), {"email": f"{role}@rank.example", "role": role}).code, "role_exceeds_own")
+        viewer = self.a.post(self.a.own("/members"), {"email": "v@rank.example", "role": "viewer"}).json["member"]["id"]
+        self.assertEqual(manager.patch(self.a.own(f"/members/{viewer}"), {"role": "admin"}).code, "role_exceeds_own")
+
+    def test_the_trail_shows_contents_only_to_those_who_may_read_them(self):
+        project = self.project(self.a, "Hidden name")
+        auditor = Client(self.platform.port, self.a.post(self.a.own("/api-keys"), {"name": "x", "scopes": ["activity_read"]}).json["secret"], "acme")
+        entry = auditor.get(self.a.own(f"/activity?target_id={project}"))
+        self.assertEqual([e["verb"] for e in entry.json["items"]], ["project.created"])
+        self.assertNotIn("Hidden name", entry.body)
+
+    def test_the_keys_of_a_removed_member_go_with_them(self):
+        other = self.platform.sign_up("leaver")
+        invitation = self.a.post(self.a.own("/members"), {"email": other.email, "role": "admin"}).json
+        session = self.platform.sign_in(other.email)
+        session.post("/v1/invitations/accept", {"token": invitation["invitation_token"]})
+        key = Client(self.platform.port, session.post(self.a.own("/api-keys"), {"name": "left behind"}).json["secret"], "acme")
+        self.assertEqual(key.get(self.a.own("/projects")).status, 200)
+        self.assertEqual(self.a.delete(self.a.own(f"/members/{invitation['member']['id']}")).status, 204)
+        self.assertNotIn("acme", [t["slug"] for t in session.get("/v1/me").json["tenants"]])
+        time.sleep(1.1)
+        self.assertEqual(key.get(self.a.own("/projects")).status, 401)
+
+    def test_a_crowd_of_mistakes_gets_a_short_answer(self):
+        flood = Client(self.platform.port).post("/v1/signup?" + "&".join(["a"] * 3000), {})
+        self.assertEqual((flood.status, len(flood.body) < 5000), (400, True))
+        many = self.a.post(self.a.own("/projects"), {f"m{n}": n for n in range(20000)})
+        self.assertEqual((many.status, len(many.body) < 5000), (400, True))
+
     def test_malformed_bodies_are_refused_with_words(self):
         path = self.a.own("/projects")
         for body, code in (("{", "malformed_json"), ("[]", "validation_failed"), ('{"name":"a","name":"b"}', "duplicate_member"), ("", "body_missing"),
