@@ -136,7 +136,7 @@ void Table::add(std::string name, Secret& member, std::string help) {
 void Table::add(std::string name, bool& member, std::string help) {
   add({.name = std::move(name),
        .help = std::move(help),
-       .type = "true|false",
+       .type = "true or false",
        .set = [&member](std::string_view v) -> Result<void> {
          if (v != "true" && v != "false")
            return std::unexpected(wrong("'" + std::string(v) + "' is neither true nor false"));

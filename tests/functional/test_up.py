@@ -9,7 +9,7 @@ import tempfile
 import time
 import unittest
 
-from platform_under_test import BINARY, FAST, Client, Platform, clean_environment, free_port, wait_until
+from platform_under_test import BINARY, FAST, ROOT, Client, Platform, clean_environment, free_port, wait_until
 
 
 def coditect(*arguments, timeout=60, **environment):
@@ -161,6 +161,12 @@ class Up(unittest.TestCase):
         self.assertRegex(out, r"log.level +warn +\(CODITECT_LOG_LEVEL\)")
         self.assertRegex(out, r"database.app_password +\*\*\*")
         self.assertNotIn("hunter2", out)
+
+
+class Reference(unittest.TestCase):
+    def test_the_reference_of_settings_is_what_the_program_prints(self):
+        with open(f"{ROOT}/docs/reference/settings.md") as f:
+            self.assertEqual(f.read(), coditect("settings", "--markdown").stdout)
 
 
 class OtherServers(unittest.TestCase):

@@ -91,7 +91,14 @@ int bootstrap(const ProgramSettings& settings, const std::string& administrator)
   return 0;
 }
 
-int show_settings(const config::Table& table) {
+int show_settings(const config::Table& table, bool markdown) {
+  if (markdown) {
+    say("# Settings\n\nWritten by `coditect settings --markdown`. The flag of `a.b_c` is `--a-b-c`, the variable `CODITECT_A_B_C`.\n");
+    say("| setting | type | default | meaning |\n|---|---|---|---|");
+    for (const auto& s : table.all())
+      say("| `" + s.name + "` | " + s.type + " | " + (s.shown().empty() ? "" : "`" + s.shown() + "`") + " | " + s.help + " |");
+    return 0;
+  }
   for (const auto& s : table.all()) {
     std::printf("%-32s %-28s (%s)\n", s.name.c_str(),
                 s.shown().empty() ? "\"\"" : s.shown().c_str(), s.source.c_str());

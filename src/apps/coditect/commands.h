@@ -23,7 +23,7 @@ enum class MigrateAction { status, plan, up, verify };
 int migrate(const ProgramSettings& settings, MigrateAction action);
 int bootstrap(const ProgramSettings& settings, const std::string& administrator);
 
-int show_settings(const config::Table& table);
+int show_settings(const config::Table& table, bool markdown);
 int new_key();
 
 struct AdminOptions {

@@ -109,7 +109,7 @@ int run(int argc, char** argv) {
   AdminOptions admin_options;
   admin_options.url.clear();
   std::string state, administrator, operator_name = "operator";
-  bool json = false;
+  bool json = false, markdown = false;
   std::function<int()> command;
 
   CLI::App app(
@@ -178,8 +178,9 @@ int run(int argc, char** argv) {
 
   auto* settings_command =
       app.add_subcommand("settings", "Every setting, its value and where the value came from");
+  settings_command->add_flag("--markdown", markdown, "as the reference page");
   program.add_flags(settings_command);
-  on(settings_command, [&] { return program.load(), show_settings(program.table); });
+  on(settings_command, [&] { return program.load(), show_settings(program.table, markdown); });
   auto* keys = app.add_subcommand("keys", "Sealing keys");
   keys->require_subcommand(1);
   on(keys->add_subcommand("new", "Print a new key for sealing.keys"), [] { return new_key(); });
