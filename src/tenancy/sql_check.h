@@ -7,7 +7,8 @@
 
 /// The compile-time check of SQL statements: a tokenizer and a reader of the part of SQL's grammar
 /// in which tables can be named. It refuses what it does not understand. It guards against
-/// mistakes; row-level security is the proof at run time.
+/// mistakes; row-level security is the proof at run time. (A long file: what runs while compiling
+/// must be in a header, and the rules of one grammar are read together.)
 namespace coditect::tenancy {
 
 enum class SqlVerdict {

@@ -93,10 +93,12 @@ int bootstrap(const ProgramSettings& settings, const std::string& administrator)
 
 int show_settings(const config::Table& table, bool markdown) {
   if (markdown) {
-    say("# Settings\n\nWritten by `coditect settings --markdown`. The flag of `a.b_c` is `--a-b-c`, the variable `CODITECT_A_B_C`.\n");
+    say("# Settings\n\nWritten by `coditect settings --markdown`. The flag of `a.b_c` is "
+        "`--a-b-c`, the variable `CODITECT_A_B_C`.\n");
     say("| setting | type | default | meaning |\n|---|---|---|---|");
     for (const auto& s : table.all())
-      say("| `" + s.name + "` | " + s.type + " | " + (s.shown().empty() ? "" : "`" + s.shown() + "`") + " | " + s.help + " |");
+      say("| `" + s.name + "` | " + s.type + " | " +
+          (s.shown().empty() ? "" : "`" + s.shown() + "`") + " | " + s.help + " |");
     return 0;
   }
   for (const auto& s : table.all()) {
