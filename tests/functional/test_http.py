@@ -1,8 +1,13 @@
 """Framing, limits and slow clients, byte by byte."""
+import http.server
+import json
+import signal
 import socket
+import threading
 import time
+import unittest
 
-from platform_under_test import Client, PlatformTest
+from platform_under_test import Client, Platform, PlatformTest, wait_until
 
 
 class Http(PlatformTest):
@@ -104,3 +109,60 @@ class Http(PlatformTest):
         self.assertEqual(Client(self.platform.port).get("/health/ready").status, 200)
         for s in crowd:
             s.close()
+
+
+class Shutdown(unittest.TestCase):
+    def test_a_running_request_is_finished_and_a_new_connection_refused(self):
+        # A password hash that takes a second or more keeps the request running.
+        platform = Platform("--auth-argon2-memory-kib", "400000", "--auth-argon2-passes", "4")
+        self.addCleanup(platform.remove)
+        platform.start()
+        answers = []
+
+        def go():
+            answers.append(Client(platform.port).post("/v1/signup", {
+                "email": "a@drain.example", "password": "a long enough password", "organization": {"name": "D", "slug": "drain"}}))
+        thread = threading.Thread(target=go)
+        thread.start()
+        time.sleep(0.4)
+        platform.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        self.assertRaises(OSError, Client(platform.port).get, "/health/live")
+        thread.join(30)
+        self.assertEqual(answers[0].status, 201, answers)
+        self.assertEqual(answers[0].headers.get("Connection"), "close")
+        self.assertEqual(platform.stop(), 0)
+
+
+class Traces(unittest.TestCase):
+    def test_sampled_requests_reach_an_otlp_collector(self):
+        bodies = []
+
+        class Collector(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                bodies.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+        collector = http.server.HTTPServer(("127.0.0.1", 0), Collector)
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        self.addCleanup(collector.server_close)
+        self.addCleanup(collector.shutdown)
+        platform = Platform("--trace-endpoint", f"http://127.0.0.1:{collector.server_port}/v1/traces", "--trace-sample-per-mille", "1000")
+        self.addCleanup(platform.remove)
+        platform.start()
+        client = platform.sign_up("traced")
+        trace = "0af7651916cd43dd8448eb211c80319c"
+        client.get(client.own("/projects"), headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+
+        def span():
+            for path, body in bodies:
+                assert path == "/v1/traces"
+                for s in json.loads(body)["resourceSpans"][0]["scopeSpans"][0]["spans"]:
+                    if s["traceId"] == trace:
+                        return s
+        wait_until(span, 10)
+        self.assertEqual((span()["name"], span()["parentSpanId"]), ("GET /v1/tenants/{tenant}/projects", "b7ad6b7169203331"))
+        self.assertIn({"key": "coditect.tenant", "value": {"stringValue": "traced"}}, span()["attributes"])

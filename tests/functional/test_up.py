@@ -191,6 +191,46 @@ class OtherServers(unittest.TestCase):
         self.assertFalse(os.path.exists(second.path("postgres")))
         self.assertEqual(self.server.sql("SELECT count(*) FROM projects", "other_cell"), "1")
 
+    def test_tls_to_postgres_and_redis_is_verified(self):
+        """One certificate of an authority of our own, for localhost; a wrong authority is refused."""
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder, True)
+        os.chmod(folder, 0o755)
+        for name in ("right", "wrong"):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                            "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.crt"], check=True, capture_output=True)
+        data = self.server.path("postgres")
+        for source, target in ((f"{folder}/right.crt", f"{data}/server.crt"), (f"{folder}/right.key", f"{data}/server.key")):
+            shutil.copy(source, target)
+            os.chown(target, os.stat(data).st_uid, os.stat(data).st_gid)
+            os.chmod(target, 0o600)
+        self.server.sql("ALTER SYSTEM SET ssl = on", "postgres")
+        self.server.sql("SELECT pg_reload_conf()", "postgres")
+        redis_port = free_port()
+        redis = subprocess.Popen(["redis-server", "--port", "0", "--tls-port", str(redis_port), "--bind", "127.0.0.1", "--tls-cert-file", f"{folder}/right.crt",
+                                  "--tls-key-file", f"{folder}/right.key", "--tls-auth-clients", "no", "--requirepass", "pw", "--save", ""], stdout=subprocess.DEVNULL)
+        self.addCleanup(redis.wait)
+        self.addCleanup(redis.kill)
+        url = self.admin.replace("127.0.0.1", "localhost") + "?sslmode=verify-full&sslrootcert="
+        names = ["--database-directory-name", "tls_directory", "--database-cell-name", "tls_cell"]
+        second = Platform("--database", url + f"{folder}/right.crt", "--redis", f"rediss://:pw@localhost:{redis_port}", *names)
+        self.addCleanup(second.remove)
+        os.environ["SSL_CERT_FILE"] = f"{folder}/right.crt"
+        self.addCleanup(os.environ.pop, "SSL_CERT_FILE", None)
+        second.start()
+        wait_until(lambda: Client(second.port).get("/health/ready").json["redis"], 5)
+        self.assertEqual(self.server.sql("SELECT bool_and(s.ssl) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) WHERE a.datname LIKE 'tls_%'", "postgres"), "t")
+        second.stop()
+        os.environ["SSL_CERT_FILE"] = f"{folder}/wrong.crt"
+        second.start()
+        time.sleep(1)
+        self.assertFalse(Client(second.port).get("/health/ready").json["redis"])
+        second.stop()
+        third = Platform("--database", url + f"{folder}/wrong.crt", "--redis", self.redis, *names)
+        self.addCleanup(third.remove)
+        out = coditect("up", *third.arguments)
+        self.assertEqual((out.returncode, "certificate verify failed" in out.stderr), (6, True), out.stderr)
+
     def test_production_bootstraps_migrates_waits_serves_and_shares_changes_of_state(self):
         key = coditect("keys", "new").stdout.strip()
         environment = {"CODITECT_DATABASE_URL": self.admin, "CODITECT_DATABASE_DIRECTORY_NAME": "prod_directory", "CODITECT_DATABASE_CELL_NAME": "prod_cell",

@@ -47,7 +47,7 @@ bool reachable(const fs::path& path, const RunAs& user) {
 std::optional<RunAs> unprivileged_user() {
   if (geteuid() != 0) return std::nullopt;
   for (const char* name : {"postgres", "nobody"})
-    if (const passwd* p = getpwnam(name)) return RunAs{p->pw_uid, p->pw_gid, p->pw_name};
+    if (const passwd* p = getpwnam(name)) return RunAs{p->pw_uid, p->pw_gid, p->pw_name, p->pw_dir};
   fail(Code::failed_precondition, "no_unprivileged_user",
        "PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody");
 }
@@ -56,6 +56,8 @@ void become(const RunAs& user) {
   if (initgroups(user.name.c_str(), user.gid) != 0 || setgid(user.gid) != 0 ||
       setuid(user.uid) != 0 || setuid(0) == 0)
     fail(Code::internal, "cannot_drop_root", "cannot become the user " + user.name);
+  // Libraries look for files in the home directory, and root's cannot be read any more.
+  setenv("HOME", user.home.c_str(), 1);
 }
 
 std::string StateDir::default_path() {

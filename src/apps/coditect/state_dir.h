@@ -14,6 +14,7 @@ struct RunAs {
   uid_t uid = 0;
   gid_t gid = 0;
   std::string name;
+  std::string home;
 };
 /// postgres where it exists, else nobody; nullopt when the program does not run as root.
 std::optional<RunAs> unprivileged_user();
