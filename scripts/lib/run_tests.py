@@ -51,9 +51,9 @@ def count(output):
     if ran:
         found = True
         bad = re.findall(r"^(?:FAIL|ERROR): (\S+)", output, re.M)
-        skipped = re.search(r"skipped=(\d+)", output)
-        skipped_count = int(skipped.group(1)) if skipped else 0
-        passed += int(ran.group(1)) - len(bad) - skipped_count
+        skipped = re.findall(r"^(\w+) \(.*?(?:\n.*?)?\.\.\. skipped ['\"](.*)['\"]$", output, re.M)
+        skips.extend(f"{name}: {why}" for name, why in skipped)
+        passed += int(ran.group(1)) - len(bad) - len(skipped)
         failed += len(bad)
         failures.extend(bad)
     skips.extend(re.findall(r"^SKIP (.*)$", output, re.M))

@@ -10,19 +10,19 @@ TaskGroup::~TaskGroup() { CHECK(tasks_.empty() || io_.stopped()); }
 void TaskGroup::spawn(std::string_view name, Async<> work) {
   if (stopping_) return;
   const auto task = tasks_.emplace(tasks_.end());
-  asio::co_spawn(
-      io_, std::move(work),
-      asio::bind_cancellation_slot(
-          task->signal.slot(), [this, task, label = std::string(name)](std::exception_ptr thrown) {
-            try {
-              if (thrown && !stopping_) std::rethrow_exception(thrown);
-            } catch (const std::exception& e) {  // a boundary: nobody awaits this task
-              obs::log(obs::Level::error, "background task failed",
-                       {{"task", label}, {"error", e.what()}});
-            }
-            tasks_.erase(task);
-            if (tasks_.empty()) idle_.cancel();
-          }));
+  asio::co_spawn(io_, std::move(work),
+                 asio::bind_cancellation_slot(
+                     task->signal.slot(),
+                     [this, task, label = std::string(name)](const std::exception_ptr& thrown) {
+                       try {
+                         if (thrown && !stopping_) std::rethrow_exception(thrown);
+                       } catch (const std::exception& e) {  // a boundary: nobody awaits this task
+                         obs::log(obs::Level::error, "background task failed",
+                                  {{"task", label}, {"error", e.what()}});
+                       }
+                       tasks_.erase(task);
+                       if (tasks_.empty()) idle_.cancel();
+                     }));
 }
 
 Async<> TaskGroup::stop() {

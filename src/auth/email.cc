@@ -12,7 +12,7 @@ Result<std::string> valid_email(std::string_view text) {
               "the body breaks the rules named in errors",
               {{"/email", "invalid_email", "must be an e-mail address such as ada@example.com"}}});
   };
-  const auto email = to_lower_ascii(trim(text));
+  auto email = to_lower_ascii(trim(text));
   const auto at = email.find('@');
   if (at == 0 || at == std::string::npos || at > 64 || email.find('@', at + 1) != std::string::npos)
     return wrong();

@@ -1,5 +1,7 @@
 #include "auth/idempotency.h"
 
+#include <fmt/format.h>
+
 #include "crypto/digest.h"
 #include "http/problem.h"
 #include "obs/log.h"

@@ -31,21 +31,9 @@ struct Json {
 struct NoRow {};
 
 /// Type numbers from pg_type.dat.
-enum TypeOid : Oid {
-  kBool = 16,
-  kBytea = 17,
-  kInt8 = 20,
-  kInt2 = 21,
-  kInt4 = 23,
-  kText = 25,
-  kFloat8 = 701,
-  kTextArray = 1009,
-  kDate = 1082,
-  kTimestamptz = 1184,
-  kUuid = 2950,
-  kUuidArray = 2951,
-  kJsonb = 3802,
-};
+inline constexpr Oid kBool = 16, kBytea = 17, kInt8 = 20, kInt2 = 21, kInt4 = 23, kText = 25,
+                     kFloat8 = 701, kTextArray = 1009, kDate = 1082, kTimestamptz = 1184,
+                     kUuid = 2950, kUuidArray = 2951, kJsonb = 3802;
 
 namespace detail {
 

@@ -1,4 +1,6 @@
 #pragma once
+#include <fmt/format.h>
+
 #include "pg/pool.h"
 #include "schema/direct.h"
 #include "testing/loop_test.h"
