@@ -79,7 +79,8 @@ Async<http::Response> replay(const TenantContext& ctx, const TenantDb& db, const
   co_return response;
 }
 
-/// A refusal by the handler is an answer too: the same request gets it again.
+/// A refusal by the handler is an answer too: the same request gets it again. Not so a 400: the
+/// body may be mended under the same key.
 Async<> store_refusal(const TenantContext& ctx, const TenantDb& db, const Claim& claim,
                       const http::Response& response) {
   auto tx = db.begin();
@@ -163,7 +164,7 @@ Async<http::Response> run_write(const Routes::Route& route, TenantContext& ctx,
       continue;
     }
     const int status = http::status_of(refused->code);
-    const bool answer = status >= 400 && status < 500 && status != 401 && status != 403 &&
+    const bool answer = status > 400 && status < 500 && status != 401 && status != 403 &&
                         status != 429 && !refused->reason.starts_with("idempotency_") &&
                         refused->reason != "reference_changed";
     if (claim && answer) {

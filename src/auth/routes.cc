@@ -15,8 +15,20 @@ std::optional<std::string> Context::query(std::string_view name) const {
 
 void Context::require_match(std::int64_t version) const {
   const auto* header = request.header("if-match");
-  if (header == nullptr || *header == "*") return;
-  if (trim(*header) != '"' + std::to_string(version) + '"')
+  if (header == nullptr || trim(*header) == "*") return;
+  const auto wanted = '"' + std::to_string(version) + '"';
+  bool matched = false;
+  for (std::string_view rest = *header;;) {
+    const auto comma = rest.find(',');
+    auto tag = trim(rest.substr(0, comma));
+    matched = matched || tag == wanted;
+    if (tag.starts_with("W/")) tag.remove_prefix(2);  // weak tags are well formed and never match
+    if (tag.size() < 2 || !tag.starts_with('"') || !tag.ends_with('"'))
+      fail(Code::invalid_argument, "invalid_if_match", "If-Match is * or a list of quoted ETags");
+    if (comma == rest.npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  if (!matched)
     fail(Code::failed_precondition, "version_mismatch",
          "the resource has changed since; read it again");
 }

@@ -31,7 +31,12 @@ Uuid make_uuid7(Timestamp at) {
   for (int i = 0; i < 6; ++i)
     id.bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(ms >> (40 - 8 * i));
   random_tail(id.bytes.data() + 6, 10);
-  id.bytes[6] = static_cast<std::uint8_t>((id.bytes[6] & 0x0f) | 0x70);
+  // Method 3 of section 6.2: the 12 bits after the version are the fraction of the millisecond, so
+  // that ids sort as their times do.
+  const auto us = std::chrono::floor<std::chrono::microseconds>(at).time_since_epoch().count();
+  const auto fraction = static_cast<unsigned>((us % 1000) * 4096 / 1000);
+  id.bytes[6] = static_cast<std::uint8_t>(0x70 | fraction >> 8);
+  id.bytes[7] = static_cast<std::uint8_t>(fraction & 255);
   id.bytes[8] = static_cast<std::uint8_t>((id.bytes[8] & 0x3f) | 0x80);
   return id;
 }

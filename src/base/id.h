@@ -22,8 +22,8 @@ struct Uuid {
   }
 };
 
-/// RFC 9562 version 7: milliseconds since 1970, then 74 random bits. The tail is random, not a
-/// counter: a counter would show other tenants' volume.
+/// RFC 9562 version 7: the time since 1970 to a quarter of a microsecond, then 62 random bits. The
+/// tail is random, not a counter: a counter would show other tenants' volume.
 Uuid make_uuid7(Timestamp at = now());
 
 /// "01890a5d-ac96-774b-bcce-b302099a8057".

@@ -119,8 +119,9 @@ class Server::Session : public async::Watchdog::Entry {
     }
   }
 
-  void close_if_idle() {
-    if (idle_) socket_.cancel();
+  /// Ends a connection that has no whole request yet.
+  void close_if_waiting() {
+    if (idle_ || (parser_ && !parser_->is_header_done())) socket_.cancel();
   }
 
  private:
@@ -141,7 +142,9 @@ class Server::Session : public async::Watchdog::Entry {
     if (idle_ && server_.draining_) co_return false;
     arm(after(idle_ ? limits.idle_timeout : limits.header_timeout));
     bool in_body = false;
+    std::uint64_t received = buffer_.size();
     for (;;) {
+      skip_empty_lines(in_body);
       if (buffer_.size() > 0) {
         if (!in_body && has_folded_header(bytes_read()))
           co_return co_await refuse({400, "malformed_request", "folded headers are not allowed"});
@@ -156,6 +159,7 @@ class Server::Session : public async::Watchdog::Entry {
           arm(after(limits.body_timeout));
           if (!co_await expectation()) co_return false;
         }
+        if (const auto bad = framing_problem(in_body, received)) co_return co_await refuse(*bad);
       }
       boost::system::error_code ec;
       const auto size = co_await socket_.async_read_some(
@@ -168,11 +172,34 @@ class Server::Session : public async::Watchdog::Entry {
         co_return false;
       }
       buffer_.commit(size);
+      received += size;
       if (idle_) arm(after(limits.header_timeout));
       idle_ = false;
     }
     disarm();
     co_return true;
+  }
+
+  /// RFC 9112 section 2.2: empty lines before a request are skipped.
+  void skip_empty_lines(bool in_body) {
+    while (!in_body && !parser_->is_header_done() && bytes_read().starts_with("\r\n"))
+      buffer_.consume(2);
+  }
+
+  /// The size lines, extensions and trailers of a chunked body have no limit in the parser: what it
+  /// has not taken yet, and all that was received for one request, are bounded here.
+  std::optional<Status> framing_problem(bool in_body, std::uint64_t received) const {
+    const auto& limits = server_.settings_;
+    const auto most = static_cast<std::uint64_t>(limits.max_header_bytes + limits.max_url_bytes) +
+                      2 * static_cast<std::uint64_t>(limits.max_body_bytes);
+    if (received > most) return Status{413, "body_too_large", "the body is too large"};
+    if (!in_body) return std::nullopt;
+    const auto waiting = bytes_read();
+    const auto line_end = waiting.find('\n');
+    const bool bare = line_end != waiting.npos && (line_end == 0 || waiting[line_end - 1] != '\r');
+    if (parser_->chunked() && (bare || waiting.size() > 4096))
+      return Status{400, "malformed_request", "the chunked body is malformed"};
+    return std::nullopt;
   }
 
   std::string_view bytes_read() const {
@@ -228,6 +255,8 @@ class Server::Session : public async::Watchdog::Entry {
       hosts += field.name() == beast::http::field::host;
       request.headers.push_back({std::string(field.name_string()), std::string(field.value())});
     }
+    if (message.version() < 11 && message.count(beast::http::field::transfer_encoding) > 0)
+      return Status{400, "malformed_request", "HTTP/1.0 has no transfer codings"};
     if (hosts > 1 || (hosts == 0 && message.version() >= 11))
       return Status{400, "malformed_request", "exactly one Host header is needed"};
     if (parser_->chunked()) {
@@ -237,6 +266,11 @@ class Server::Session : public async::Watchdog::Entry {
     } else if (message.count(beast::http::field::transfer_encoding) > 0) {
       return Status{400, "malformed_request", "the transfer coding is not understood"};
     }
+    // The absolute form (RFC 9112 section 3.2.2) names the host again.
+    for (const std::string_view scheme : {"http://", "https://"})
+      if (request.target.starts_with(scheme))
+        request.target.erase(
+            0, std::min(request.target.find('/', scheme.size()), request.target.size()));
     if (!parse_target(request)) return Status{400, "malformed_request", "the URL is malformed"};
     request.body = std::move(message.body());
     request.id = make_request_id();
@@ -362,7 +396,7 @@ Async<> Server::drain() {
   co_await tasks_.stop();
   boost::system::error_code ec;
   acceptor_.close(ec);
-  for (Session* session : open_) session->close_if_idle();
+  for (Session* session : open_) session->close_if_waiting();
   if (!co_await sessions_.drained(after(settings_.drain_timeout)))
     obs::log(obs::Level::warn, "requests were still running at the end of the drain",
              {{"connections", open_.size()}});

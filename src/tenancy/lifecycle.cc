@@ -78,6 +78,7 @@ Async<std::optional<TenantRecord>> Lifecycle::change(std::int64_t tenant,
     deleted = now();
     purge = now() + kPurgeGrace;
   }
+  if (to == TenantState::active) reason.clear();  // it told of a state that is over
   auto tx = GlobalDb(directory_, deadline).begin();
   auto record = co_await tx.maybe_one(kChange, tenant, names, to, reason, deleted, purge);
   if (!record) co_return std::nullopt;

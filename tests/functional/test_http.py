@@ -54,6 +54,9 @@ class Http(PlatformTest):
             "bad escape": b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
             "bad chunk size": head + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
             "chunk too long": head + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
+            "bare LF in a chunked body": head + b"Transfer-Encoding: chunked\r\n\r\n2\n{}\n0\n\n",
+            "chunked in HTTP/1.0": b"POST /v1/signup HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "endless chunk extension": head + b"Transfer-Encoding: chunked\r\n\r\n2;" + b"e" * 20000,
             "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         }
         for name, data in cases.items():
@@ -73,10 +76,26 @@ class Http(PlatformTest):
         chunk = b"4000\r\n" + b"a" * 0x4000 + b"\r\n"
         self.assertEqual(self.status(b"POST /v1/signup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 6), 413)
 
+    def test_framing_without_content_is_bounded_too(self):
+        """Chunk extensions and leading zeros carry no body, and once filled the memory."""
+        for piece in (b"1;" + b"e" * 1000 + b"\r\na\r\n", b"0" * 1000 + b"1\r\na\r\n"):
+            with socket.create_connection(("127.0.0.1", self.platform.port), timeout=5) as s:
+                s.sendall(b"POST /v1/signup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+                sent = 0
+                try:
+                    while sent < 8_000_000:
+                        s.sendall(piece)
+                        sent += len(piece)
+                except (ConnectionResetError, BrokenPipeError):
+                    pass
+                self.assertLess(sent, 8_000_000)
+
     def test_requests_may_come_in_any_pieces_and_several_at_once(self):
         one = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
         self.assertEqual(self.raw(None, pieces=[bytes([b]) for b in one]).count("200 OK"), 1)
         self.assertEqual(self.raw(one * 5).count("200 OK"), 5)
+        self.assertIn("200 OK", self.raw(b"\r\n" + one))
+        self.assertIn("200 OK", self.raw(b"GET http://x/health/live HTTP/1.1\r\nHost: x\r\n\r\n"))
         chunked = b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"ema\r\n3;x=y\r\nil\"\r\n1\r\n}\r\n0\r\n\r\n"
         self.assertIn("malformed_json", self.raw(chunked))
         self.assertIn("Connection: close", self.raw(b"GET /health/live HTTP/1.0\r\n\r\n"))

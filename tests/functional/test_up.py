@@ -109,10 +109,23 @@ class Up(unittest.TestCase):
         self.platform.start()
         self.platform.stop()
         version = self.platform.path("postgres/PG_VERSION")
+        with open(version) as f:
+            real = f.read()
         with open(version, "w") as f:
             f.write("9\n")
         out = coditect("up", *self.platform.arguments)
         self.assertEqual((out.returncode, "PostgreSQL 9" in out.stderr), (5, True), out.stderr)
+        with open(version, "w") as f:
+            f.write(real)
+        with open(self.platform.path("secrets")) as f:
+            kept = f.read()
+        for lost, words in (("sealing_keys", "sealing keys"), ("postgres", "password")):
+            with open(self.platform.path("secrets"), "w") as f:
+                f.writelines(line + "\n" for line in kept.splitlines() if not line.startswith(lost + " "))
+            out = coditect("up", *self.platform.arguments)
+            self.assertEqual((out.returncode, words in out.stderr), (5, True), out.stderr)
+        with open(self.platform.path("secrets"), "w") as f:
+            f.write(kept)
         os.unlink(version)
         out = coditect("up", *self.platform.arguments)
         self.assertEqual((out.returncode, "damaged" in out.stderr), (5, True), out.stderr)
@@ -145,7 +158,7 @@ class Up(unittest.TestCase):
 
     def test_wrong_usage_names_the_nearest_right_one(self):
         for arguments, words in ((["up", "--http-prot", "1"], "--http-port"), (["up", "--http-port", "99999"], "0 to 65535"), (["up", "--http-idle-timeout", "5"], "ms, s, m, h or d"),
-                                 (["settings", "--log-level", "loud"], "debug, info"), ([], "subcommand"), (["serve", "api"], "database.url")):
+                                 (["up", "--state", ""], "must not be empty"), (["settings", "--log-level", "loud"], "debug, info"), ([], "subcommand"), (["serve", "api"], "database.url")):
             out = coditect(*arguments)
             self.assertEqual((out.returncode, words in out.stderr), (2, True), (arguments, out.stderr))
         out = coditect("settings", CODITECT_HTTP_PROT="1")

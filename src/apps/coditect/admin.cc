@@ -150,6 +150,9 @@ int admin(const AdminOptions& o) {
   if (needs_reason && o.reason.empty())
     fail(Code::invalid_argument, "reason_missing",
          "say why with --reason; it is kept in the operator log");
+  if (needs_reason && (o.reason.size() < 3 || o.reason.find_first_of("\r\n") != std::string::npos))
+    fail(Code::invalid_argument, "reason_malformed",
+         "--reason is one line of at least 3 characters");
   auto path = url + "/v1/operator/" + (o.command == "log" ? "log" : "tenants");
   if (o.command == "list") {
     std::string query;

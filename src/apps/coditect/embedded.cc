@@ -188,6 +188,11 @@ std::string Child::log_tail(std::size_t most) const {
 
 void EmbeddedServers::prepare_secrets() {
   secrets_ = state_.read_values("secrets");
+  std::error_code ec;
+  if (!secrets_.contains("postgres") && fs::exists(state_.file("postgres/PG_VERSION"), ec))
+    fail(Code::failed_precondition, "state_directory_damaged",
+         state_.file("secrets") +
+             " has lost the database's password: restore it, or start with another --state");
   bool changed = false;
   for (const char* name : {"postgres", "redis"})
     if (!secrets_.contains(name)) secrets_[name] = crypto::random_base62(32), changed = true;

@@ -124,7 +124,10 @@ int run(int argc, char** argv) {
     sub->add_option("--state", to,
                     "state directory; default /var/lib/coditect for root, else "
                     "$XDG_STATE_HOME/coditect or ~/.local/state/coditect")
-        ->envname("CODITECT_STATE");
+        ->envname("CODITECT_STATE")
+        ->check([](const std::string& value) {
+          return value.empty() ? std::string("must not be empty") : std::string();
+        });
   };
 
   auto* up_command = app.add_subcommand(

@@ -73,7 +73,14 @@ StateDir StateDir::prepare(const std::string& given, const std::optional<RunAs>&
   fs::path path = fs::absolute(given).lexically_normal();
   if (path.filename().empty()) path = path.parent_path();
   bool moved = false;
-  if (fs::is_symlink(path, ec)) path = fs::weakly_canonical(path, ec);
+  if (fs::is_symlink(path, ec)) {
+    path = fs::weakly_canonical(path, ec);
+    moved = true;
+  }
+  fs::create_directories(path.parent_path(), ec);
+  if (ec)
+    fail(Code::unavailable, "state_directory_unusable",
+         "cannot make " + path.parent_path().string() + ": " + ec.message());
   if (user && !reachable(path, *user)) {
     const fs::path target =
         "/var/lib/coditect/by-path/" + to_hex(crypto::sha256(path.string())).substr(0, 16);
@@ -84,7 +91,6 @@ StateDir StateDir::prepare(const std::string& given, const std::optional<RunAs>&
     fs::create_directories(target, ec);
     if (ec)
       fail(Code::unavailable, "state_directory_unusable", target.string() + ": " + ec.message());
-    fs::create_directories(path.parent_path(), ec);
     fs::remove(path, ec);
     fs::create_directory_symlink(target, path, ec);
     if (ec)

@@ -169,6 +169,12 @@ class Up {
     take("operator", d.operator_password, password);
     take("maintenance", d.maintenance_password, password);
     take("migrator", d.migrator_password, password);
+    if (state_.read_file("operator.key") && settings_.sealing_keys.empty() &&
+        settings_.sealing_key_file.empty() && !secrets.contains("sealing_keys"))
+      fail(Code::failed_precondition, "state_directory_damaged",
+           state_.file("secrets") +
+               " has lost the sealing keys, without which no API key is valid: restore it, or "
+               "start with another --state");
     if (settings_.sealing_key_file.empty())
       take("sealing_keys", settings_.sealing_keys,
            [] { return crypto::Keyring::generate().reveal(); });
@@ -220,7 +226,8 @@ class Up {
     say("  log            " + state_.file("log/coditect.log"));
     say("  operator key   " + state_.file("operator.key") + "  (for 'coditect admin')");
     if (!options_.no_demo && !state_.read_file("demo-shown")) greet_first_time();
-    say("Ctrl-C stops it; 'coditect down --state " + state_.path() + "' from elsewhere.");
+    const auto down = "'coditect down --state " + state_.path() + "'";
+    say(options_.detach ? down + " stops it." : "Ctrl-C stops it; " + down + " from elsewhere.");
   }
 
   void greet_first_time() {
@@ -308,12 +315,13 @@ void detach() {
 int up(ProgramSettings& settings, config::Table& table, const UpOptions& options) {
   const auto user = unprivileged_user();
   raise_descriptor_limit();
-  auto state =
-      StateDir::prepare(options.state.empty() ? StateDir::default_path() : options.state, user);
-  if (const auto owner = state.owner())
+  const auto path = options.state.empty() ? StateDir::default_path() : options.state;
+  if (const auto owner = StateDir::open(path).owner())
     fail(
         Code::conflict, "already_running",
         "it runs already, as process " + std::to_string(*owner) + "; 'coditect status' tells more");
+  check_http_port(settings);  // before anything is made
+  auto state = StateDir::prepare(path, user);
   if (options.detach) detach();
   if (user) become(*user);
   if (chdir("/") != 0) fail(Code::internal, "chdir", "cannot go to /");

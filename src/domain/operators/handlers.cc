@@ -12,7 +12,6 @@ using auth::Page;
 using auth::Reply;
 using tenancy::GlobalStatement;
 using tenancy::OperatorStatement;
-using tenancy::TenantRecord;
 using tenancy::TenantState;
 
 struct Tenant {
@@ -97,7 +96,7 @@ Async<std::int64_t> note(OperatorContext& ctx, std::string action) {
   const auto id = co_await directory(ctx).maybe_one(kTenantId, slug_of(ctx));
   if (!id) no_tenant();
   auto tx = directory(ctx).begin();
-  tx.defer(kLog, make_uuid7(), ctx.by.id, action, *id, ctx.reason, ctx.request.id, now());
+  tx.defer(kLog, make_uuid7(), ctx.by.id, action, id, ctx.reason, ctx.request.id, now());
   co_await tx.commit();
   co_return *id;
 }

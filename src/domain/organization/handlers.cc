@@ -150,7 +150,7 @@ Async<Reply<AddedMember>> add_member(TenantWrite& ctx, AddMember body) {
                          .target = {"member", id.uuid()},
                          .after = http::to_json(answer.member),
                          .request_id = ctx.request.id});
-  co_return Reply<AddedMember>{std::move(answer), 201, 1};
+  co_return Reply<AddedMember>{std::move(answer), 201, 1, {{"Cache-Control", "no-store"}}};
 }
 
 /// Throws when the member is the last owner. Locks the owners.
