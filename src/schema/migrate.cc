@@ -1,5 +1,6 @@
 #include "schema/migrate.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <thread>

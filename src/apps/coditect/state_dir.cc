@@ -120,7 +120,7 @@ StateDir StateDir::open(const std::string& given) {
 
 std::string StateDir::socket_dir() const {
   constexpr std::size_t kRoom = 107 - sizeof("/.s.PGSQL.65535");
-  const auto inside = file("run");
+  auto inside = file("run");
   if (inside.size() <= kRoom) return inside;
   return "/tmp/coditect-" + to_hex(crypto::sha256(path_)).substr(0, 16);
 }
