@@ -114,7 +114,9 @@ Async<http::Response> Dispatch::route(http::Request& request) {
   if (r.user) {
     UserContext ctx{std::move(context), co_await gate_.user(request)};
     check_query(r, request);
-    co_return co_await r.user(ctx);
+    if (r.doc.own_idempotency) co_return co_await r.user(ctx);
+    const std::function<Async<http::Response>()> work = [&r, &ctx] { return r.user(ctx); };
+    co_return co_await run_once(services_, request, "user " + ctx.user.user.str(), holding_, work);
   }
   if (r.operators) {
     const auto by = co_await gate_.operators(request);
@@ -130,7 +132,9 @@ Async<http::Response> Dispatch::route(http::Request& request) {
   }
   check_query(r, request);
   OpenContext ctx{std::move(context)};
-  co_return co_await r.open(ctx);
+  if (r.doc.own_idempotency) co_return co_await r.open(ctx);
+  const std::function<Async<http::Response>()> work = [&r, &ctx] { return r.open(ctx); };
+  co_return co_await run_once(services_, request, "address " + request.remote, holding_, work);
 }
 
 Async<http::Response> Dispatch::tenant_route(const Routes::Route& r, Context context) {
@@ -156,7 +160,10 @@ Async<http::Response> Dispatch::tenant_route(const Routes::Route& r, Context con
   }
   if (r.act) {
     TenantAct act{ctx};
-    co_return co_await r.act(act);
+    const std::function<Async<http::Response>()> work = [&r, &act] { return r.act(act); };
+    const auto principal =
+        std::string(access.principal.type_name()) + " " + to_string(access.principal.id);
+    co_return co_await run_once(services_, request, principal, holding_, work);
   }
   co_return co_await run_write(r, ctx, db);
 }

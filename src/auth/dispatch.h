@@ -20,6 +20,7 @@ class Dispatch {
   const Routes& routes_;
   Services& services_;
   Gate gate_;
+  int holding_ = 0;  ///< idempotency records of the directory that are open
 };
 
 }  // namespace coditect::auth

@@ -61,24 +61,6 @@ Claim claim_of(const TenantContext& ctx, const std::string& key) {
   return {crypto::sha256(scope), ctx.services.keys.mac(kBodyPurpose, ctx.request.body)};
 }
 
-Async<http::Response> replay(const TenantContext& ctx, const TenantDb& db, const Claim& claim) {
-  const auto record = co_await db.maybe_one(kFind, pg::Bytes{claim.id});
-  if (!record || !record->answer)
-    fail(Code::conflict, "idempotency_key_in_flight",
-         "the first request with this key is not finished; try again");
-  if (!ctx.services.keys.verify(kBodyPurpose, ctx.request.body,
-                                {record->body_key, record->body_mac.value}))
-    fail(Code::unprocessable, "idempotency_key_reused",
-         "this Idempotency-Key was used with another body");
-  const auto text = ctx.services.keys.open(kPurpose, record->answer->value, claim.id);
-  if (!text)
-    fail(Code::conflict, "idempotency_record_unreadable",
-         "the answer was sealed with a key that is gone");
-  auto response = unpack(*text);
-  response.headers.push_back({"Idempotent-Replayed", "true"});
-  co_return response;
-}
-
 /// A refusal by the handler is an answer too: the same request gets it again. Not so a 400: the
 /// body may be mended under the same key.
 Async<> store_refusal(const TenantContext& ctx, const TenantDb& db, const Claim& claim,
@@ -95,6 +77,41 @@ struct Attempt {
   std::optional<http::Response> response;
   bool replay = false;
 };
+
+using tenancy::GlobalStatement;
+constexpr GlobalStatement<pg::NoRow, pg::Bytes> kDropExpiredOnce{
+    "once.drop_expired", "DELETE FROM request_records WHERE id = $1 AND expires_at <= now()"};
+constexpr GlobalStatement<pg::NoRow, pg::Bytes, std::string, pg::Bytes, Timestamp, Timestamp>
+    kClaimOnce{"once.claim",
+               "INSERT INTO request_records (id, body_key, body_mac, plan, created_at, expires_at) "
+               "VALUES ($1, $2, $3, '', $4, $5)"};
+constexpr GlobalStatement<pg::NoRow, pg::Bytes, std::int32_t, pg::Bytes> kCompleteOnce{
+    "once.complete", "UPDATE request_records SET status = $2, plan = $3 WHERE id = $1"};
+constexpr GlobalStatement<Record, pg::Bytes> kFindOnce{
+    "once.find", "SELECT body_key, body_mac, plan FROM request_records WHERE id = $1"};
+
+/// The kept answer, or the reason why there is none.
+http::Response answer_of(const Services& services, const http::Request& request,
+                         const std::optional<Record>& record, const std::string& id) {
+  if (!record || !record->answer)
+    fail(Code::conflict, "idempotency_key_in_flight",
+         "the first request with this key is not finished; try again");
+  if (!services.keys.verify(kBodyPurpose, request.body, {record->body_key, record->body_mac.value}))
+    fail(Code::unprocessable, "idempotency_key_reused",
+         "this Idempotency-Key was used with another body");
+  const auto text = services.keys.open(kPurpose, record->answer->value, id);
+  if (!text)
+    fail(Code::conflict, "idempotency_record_unreadable",
+         "the answer was sealed with a key that is gone");
+  auto response = unpack(*text);
+  response.headers.push_back({"Idempotent-Replayed", "true"});
+  return response;
+}
+
+Async<http::Response> replay(const TenantContext& ctx, const TenantDb& db, const Claim& claim) {
+  const auto record = co_await db.maybe_one(kFind, pg::Bytes{claim.id});
+  co_return answer_of(ctx.services, ctx.request, record, claim.id);
+}
 
 /// One try: claim, work, keep the answer, commit.
 Async<Attempt> attempt(const Routes::Route& route, const TenantContext& ctx, const TenantDb& db,
@@ -133,6 +150,44 @@ Async<Attempt> attempt(const Routes::Route& route, const TenantContext& ctx, con
 }
 
 }  // namespace
+
+Async<http::Response> run_once(Services& services, const http::Request& request,
+                               std::string principal, int& holding,
+                               const std::function<Async<http::Response>()>& work) {
+  const auto key = idempotency_key(request);
+  if (!key) co_return co_await work();
+  if (holding >= 2)
+    throw Failure(
+        {Code::unavailable, "too_busy", "too many of these at once", {}, std::chrono::seconds(1)});
+  struct Held {
+    explicit Held(int& n) : count(++n) {}
+    ~Held() { --count; }
+    int& count;
+  } const held(holding);
+  const auto id = crypto::sha256("once\n" + principal + "\n" + request.method + " " +
+                                 std::string(request.path()) + "\n" + *key);
+  const auto body = services.keys.mac(kBodyPurpose, request.body);
+  const GlobalDb db(services.directory, request.deadline);
+  auto tx = db.begin();
+  tx.defer(kDropExpiredOnce, pg::Bytes{id});
+  tx.set_lock_timeout(50ms);
+  tx.defer(kClaimOnce, pg::Bytes{id}, body.key_id, pg::Bytes{body.bytes}, now(), now() + kKept);
+  tx.set_lock_timeout(0ms);
+  if (auto error = co_await tx.try_flush()) {
+    co_await tx.rollback();
+    if (error->state == "23505")
+      co_return answer_of(services, request, co_await db.maybe_one(kFindOnce, pg::Bytes{id}), id);
+    if (error->state == "55P03")
+      fail(Code::conflict, "idempotency_key_in_flight",
+           "the first request with this key is not finished; try again");
+    throw pg::SqlFailure(std::move(*error));
+  }
+  auto response = co_await work();
+  tx.defer(kCompleteOnce, pg::Bytes{id}, response.status,
+           pg::Bytes{services.keys.seal(kPurpose, pack(response), id)});
+  co_await tx.commit();
+  co_return response;
+}
 
 std::optional<std::string> idempotency_key(const http::Request& request) {
   const auto* header = request.header("idempotency-key");

@@ -12,6 +12,13 @@ namespace coditect::auth {
 Async<http::Response> run_write(const Routes::Route& route, TenantContext& context,
                                 const TenantDb& db);
 
+/// The same for work outside of a tenant's transaction (sessions, invitations, an organization's
+/// return): the record is the directory's and is held open while the work runs. `holding` counts
+/// the records of this loop that are open, so that they cannot use up its connections.
+Async<http::Response> run_once(Services& services, const http::Request& request,
+                               std::string principal, int& holding,
+                               const std::function<Async<http::Response>()>& work);
+
 /// The header's value, checked; nullopt when absent or the method is not POST.
 std::optional<std::string> idempotency_key(const http::Request& request);
 

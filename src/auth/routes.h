@@ -44,7 +44,8 @@ struct Doc {
   std::string summary;
   std::vector<QueryParameter> query{};
   int status = 200;
-  bool while_inactive = false;  ///< works for suspended and deleted tenants
+  bool while_inactive = false;   ///< works for suspended and deleted tenants
+  bool own_idempotency = false;  ///< the handler reads Idempotency-Key itself
 };
 
 /// What every handler may look at.

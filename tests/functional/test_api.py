@@ -184,6 +184,24 @@ class Api(PlatformTest):
         self.assertEqual(self.a.post(self.a.own("/projects"), {"name": "x"}, headers={"Idempotency-Key": "mended"}).status, 201)
         self.assertEqual(self.a.post(self.a.own("/projects"), body, headers={"Idempotency-Key": "x" * 256}).code, "invalid_idempotency_key")
 
+    def test_idempotency_holds_outside_of_a_tenants_tables_too(self):
+        client, login = Client(self.platform.port), {"email": self.a.email, "password": self.a.password}
+        first = client.post("/v1/sessions", login, headers={"Idempotency-Key": "in-1"})
+        again = client.post("/v1/sessions", login, headers={"Idempotency-Key": "in-1"})
+        self.assertEqual((first.status, first.json, first.headers["Set-Cookie"]), (again.status, again.json, again.headers["Set-Cookie"]))
+        self.assertEqual(client.post("/v1/sessions", {**login, "password": "x"}, headers={"Idempotency-Key": "in-1"}).code, "idempotency_key_reused")
+        self.assertEqual(client.post("/v1/sessions", {**login, "password": "x"}, headers={"Idempotency-Key": "in-2"}).status, 401)
+        self.assertEqual(client.post("/v1/sessions", login, headers={"Idempotency-Key": "in-2"}).status, 201)
+        other = self.platform.sign_up("twice-joiner")
+        token = self.a.post(self.a.own("/members"), {"email": other.email, "role": "viewer"}).json["invitation_token"]
+        session = self.platform.sign_in(other.email)
+        joined = [session.post("/v1/invitations/accept", {"token": token}, headers={"Idempotency-Key": "j"}) for _ in range(2)]
+        self.assertEqual((joined[0].status, joined[0].body), (joined[1].status, joined[1].body))
+        self.assertEqual(joined[1].headers["Idempotent-Replayed"], "true")
+        other.delete(other.own())
+        back = [other.post(other.own("/undelete"), headers={"Idempotency-Key": "b"}).status for _ in range(2)]
+        self.assertEqual(back, [200, 200])
+
     def test_the_same_idempotency_key_at_once_makes_one_row(self):
         answers = []
 

@@ -289,17 +289,24 @@ Async<Reply<TenantView>> accept_invitation(UserContext& ctx, AcceptInvitation bo
 }  // namespace
 
 void add_routes(auth::Routes& routes) {
-  routes.open(
-      "POST", "/v1/signup",
-      {"signUp", "Accounts", "Create a user, an organization and its first API key", {}, 201},
-      sign_up);
+  routes.open("POST", "/v1/signup",
+              {.id = "signUp",
+               .tag = "Accounts",
+               .summary = "Create a user, an organization and its first API key",
+               .status = 201,
+               .own_idempotency = true},
+              sign_up);
   routes.open("POST", "/v1/sessions",
               {"signIn", "Accounts", "Sign in: a cookie and a CSRF token", {}, 201}, sign_in);
   routes.user("DELETE", "/v1/sessions/current", {"signOut", "Accounts", "Sign out"}, sign_out);
   routes.user("GET", "/v1/me", {"getMe", "Accounts", "The signed-in user and their organizations"},
               me);
   routes.user("POST", "/v1/tenants",
-              {"createTenant", "Accounts", "Create a further organization", {}, 201},
+              {.id = "createTenant",
+               .tag = "Accounts",
+               .summary = "Create a further organization",
+               .status = 201,
+               .own_idempotency = true},
               create_tenant);
   routes.user("POST", "/v1/invitations/accept",
               {"acceptInvitation", "Accounts", "Join an organization with an invitation's token"},
