@@ -11,10 +11,16 @@ class RedisTest : public testing::LoopTest {
  protected:
   void connect(Client& client) {
     client.start();
-    for (int i = 0; i < 200 && !client.connected(); ++i) run(async::sleep_for(10ms));
+    for (int i = 0; i < 2000 && !client.connected(); ++i) run(async::sleep_for(10ms));
     ASSERT_TRUE(client.connected());
   }
-  Settings settings() { return *Settings::parse(testing::Servers::get().redis_url); }
+  /// Patient: the machine may be busy with other tests.
+  Settings settings() {
+    auto s = *Settings::parse(testing::Servers::get().redis_url);
+    s.timeout = 10s;
+    s.connect_timeout = 10s;
+    return s;
+  }
 };
 
 Async<std::string> get(Client& client, std::string key) {
@@ -42,12 +48,12 @@ TEST_F(RedisTest, AnswersReachTheirOwnCallers) {
 
 TEST_F(RedisTest, ASlowCommandFailsInTimeAndTheConnectionComesBack) {
   auto s = settings();
-  s.timeout = 100ms;
+  s.timeout = 700ms;
   Client client(loop_, s, metrics_);
   connect(client);
   const auto start = std::chrono::steady_clock::now();
   EXPECT_THROW(run(client.command("x", {"BLPOP", "nothing-comes", "5"})), Failure);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 4s);
   for (int i = 0; i < 300 && !client.connected(); ++i) run(async::sleep_for(10ms));
   run(async::sleep_for(50ms));
   EXPECT_EQ(run(client.command("x", {"PING"})).text, "PONG");
