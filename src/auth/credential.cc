@@ -96,6 +96,10 @@ crypto::Keyring::Mac secret_mac(const crypto::Keyring& keys, const Secret& secre
   return keys.mac(kSecretPurpose, secret.reveal());
 }
 
+std::vector<std::string> all_secret_macs(const crypto::Keyring& keys, const Secret& secret) {
+  return keys.all_macs(kSecretPurpose, secret.reveal());
+}
+
 bool is_secret(const crypto::Keyring& keys, const Secret& secret, const std::string& key_id,
                const std::string& hash) {
   return keys.verify(kSecretPurpose, secret.reveal(), {key_id, hash});

@@ -76,6 +76,8 @@ bool is_csrf_token(const crypto::Keyring& keys, const SessionId& session, std::s
 
 /// Keyed hash of a random secret as it is stored.
 crypto::Keyring::Mac secret_mac(const crypto::Keyring& keys, const Secret& secret);
+/// The MAC under each key of the ring: one of them is what was stored.
+std::vector<std::string> all_secret_macs(const crypto::Keyring& keys, const Secret& secret);
 bool is_secret(const crypto::Keyring& keys, const Secret& secret, const std::string& key_id,
                const std::string& hash);
 

@@ -139,16 +139,29 @@ Async<http::Response> Dispatch::route(http::Request& request) {
 
 Async<http::Response> Dispatch::tenant_route(const Routes::Route& r, Context context) {
   auto& request = context.request;
-  const auto& slug = context.params.find("tenant")->second;
-  const auto access = co_await gate_.tenant(request, slug, r.doc.while_inactive);
-  request.tenant = access.record.slug;
-  if (!access.principal.permissions.has(*r.permission))
-    fail(Code::permission_denied, "permission_denied",
-         std::string("the credential lacks the permission ") +
-             boost::describe::enum_to_string(*r.permission, ""));
+  const auto& slug = context.params.at("tenant");
+  const auto access = co_await gate_.tenant(
+      request, slug, {*r.permission, r.doc.while_inactive, static_cast<bool>(r.act)});
+  std::optional<Failure> refused;
+  try {
+    auto response = co_await with_access(r, std::move(context), access);
+    co_await gate_.settle(access, request.deadline);
+    request.tenant = access.slug;
+    co_return response;
+  } catch (const Failure& f) {  // one who may not ask is not told why the request was wrong
+    refused = f;
+  }
+  co_await gate_.settle(access, request.deadline);
+  request.tenant = access.slug;
+  throw Failure(std::move(*refused));
+}
+
+Async<http::Response> Dispatch::with_access(const Routes::Route& r, Context context,
+                                            const TenantAccess& access) {
+  auto& request = context.request;
   check_query(r, request);
   TenantContext ctx{std::move(context), access};
-  const TenantDb db(services_.cell, access.tenant, request.deadline);
+  const TenantDb db(services_.cell, access.tenant, request.deadline, companion_of(access));
   if (r.read) {
     TenantRead read{ctx, db};
     auto response = co_await r.read(read);

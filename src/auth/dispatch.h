@@ -15,6 +15,8 @@ class Dispatch {
  private:
   Async<http::Response> route(http::Request& request);
   Async<http::Response> tenant_route(const Routes::Route& r, Context context);
+  Async<http::Response> with_access(const Routes::Route& r, Context context,
+                                    const TenantAccess& access);
   void finish(const http::Request& request, const http::Response& response, Timestamp start);
 
   const Routes& routes_;

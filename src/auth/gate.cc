@@ -4,6 +4,30 @@
 #include "crypto/digest.h"
 #include "tenancy/tenant_mint.h"
 
+namespace coditect {
+
+namespace auth {
+/// Scopes as the column holds them; a name that is gone grants nothing.
+struct Scopes {
+  PermissionSet set;
+};
+}  // namespace auth
+
+template <>
+struct pg::Codec<auth::Scopes> {
+  static auth::Scopes decode(std::string_view bytes) {
+    std::vector<auth::Permission> list;
+    for (const auto name : pg::array_elements(bytes))
+      boost::mp11::mp_for_each<boost::describe::describe_enumerators<auth::Permission>>(
+          [&](auto known) {
+            if (name == known.name) list.push_back(known.value);
+          });
+    return {auth::PermissionSet(list)};
+  }
+};
+
+}  // namespace coditect
+
 namespace coditect::auth {
 namespace {
 
@@ -14,17 +38,30 @@ using tenancy::TenantState;
 using tenancy::TenantStatement;
 
 struct KeyRow {
+  tenancy::TenantState state;
+  std::int64_t epoch = 0;
   std::string secret_key;
   pg::Bytes secret_hash;
-  std::vector<std::string> scopes;
+  Scopes scopes;
 };
-BOOST_DESCRIBE_STRUCT(KeyRow, (), (secret_key, secret_hash, scopes))
+BOOST_DESCRIBE_STRUCT(KeyRow, (), (state, epoch, secret_key, secret_hash, scopes))
 
-constexpr TenantStatement<KeyRow, ApiKeyId> kFindKey{
-    "auth.find_api_key",
-    "SELECT k.secret_key, k.secret_hash, k.scopes FROM api_keys k WHERE k.tenant_id = $1 AND k.id "
-    "= $2 "
-    "AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())"};
+// The tenant's state and the key in one look.
+constexpr TenantStatement<KeyRow, ApiKeyId> kCheckKey{
+    "auth.check_key",
+    "SELECT s.state, s.epoch, k.secret_key, k.secret_hash, k.scopes FROM tenant_state s JOIN "
+    "api_keys k ON k.tenant_id = $1 AND k.id = $2 AND k.revoked_at IS NULL AND (k.expires_at IS "
+    "NULL OR k.expires_at > now()) WHERE s.tenant_id = $1"};
+
+// The same as a fence: one row that divides by zero unless all is right, including the permission.
+constexpr TenantStatement<KeyRow, ApiKeyId, std::vector<pg::Bytes>, std::string> kFenceKey{
+    "auth.fence_key",
+    "SELECT x.state, x.epoch, x.secret_key, x.secret_hash, x.scopes FROM (SELECT 1) AS one LEFT "
+    "JOIN (SELECT s.state, s.epoch, k.secret_key, k.secret_hash, k.scopes FROM tenant_state s JOIN "
+    "api_keys k ON k.tenant_id = $1 AND k.id = $2 AND k.revoked_at IS NULL AND (k.expires_at IS "
+    "NULL OR k.expires_at > now()) AND k.secret_hash = ANY ($3) AND $4 = ANY (k.scopes) WHERE "
+    "s.tenant_id = $1 AND s.state = 'active' FOR SHARE OF s) AS x ON true WHERE 1 / (CASE WHEN "
+    "x.state IS NULL THEN 0 ELSE 1 END) = 1"};
 
 struct SessionRow {
   SessionId id;
@@ -101,14 +138,27 @@ std::optional<std::string> cookie(const http::Request& request, std::string_view
   return std::nullopt;
 }
 
-PermissionSet scopes_of(const std::vector<std::string>& names) {
-  std::vector<Permission> list;
-  for (const auto& name : names) {
-    Permission p{};
-    if (boost::describe::enum_from_string(name.c_str(), p))
-      list.push_back(p);  // one that is gone grants nothing
-  }
-  return PermissionSet(list);
+[[noreturn]] void inactive(TenantState state) {
+  if (state == TenantState::suspended)
+    fail(Code::permission_denied, "tenant_suspended",
+         "the organization is suspended; ask the operator of this service");
+  fail(Code::permission_denied, "tenant_deleted",
+       "the organization is deleted; an owner can bring it back for 30 days");
+}
+
+void require(TenantState state, PermissionSet permissions, const Gate::Need& need) {
+  if (state == TenantState::provisioning || state == TenantState::purged) no_tenant();
+  if (!need.while_inactive && state != TenantState::active) inactive(state);
+  if (!permissions.has(need.permission))
+    fail(Code::permission_denied, "permission_denied",
+         std::string("the credential lacks the permission ") +
+             boost::describe::enum_to_string(need.permission, ""));
+}
+
+KnownKeys::Digest digest_of(std::string_view bearer) {
+  KnownKeys::Digest out;
+  std::ranges::copy(crypto::sha256(bearer), out.begin());
+  return out;
 }
 
 bool is_changing(const http::Request& request) {
@@ -117,52 +167,141 @@ bool is_changing(const http::Request& request) {
 
 }  // namespace
 
+std::optional<KnownKeys::Entry> KnownKeys::find(const Digest& digest,
+                                                tenancy::TenantKnowledge& tenants) {
+  const auto entry = entries_.find(digest);
+  if (!entry || std::chrono::steady_clock::now() - entry->checked_at > kLife ||
+      entry->checked_at <= tenants.last_gap())
+    return std::nullopt;
+  const auto change = tenants.change_of(entry->tenant);
+  return change && change->at >= entry->checked_at ? std::nullopt : entry;
+}
+
+bool KnownKeys::may_hope() {
+  const auto second = std::chrono::duration_cast<std::chrono::seconds>(
+                          std::chrono::steady_clock::now().time_since_epoch())
+                          .count();
+  if (second_.exchange(second, std::memory_order_relaxed) != second)
+    wrong_.store(0, std::memory_order_relaxed);
+  return wrong_.load(std::memory_order_relaxed) < 50;
+}
+
+/// The look at an API key that travels with the request's first statement.
+class KeyCheck : public tenancy::Companion {
+ public:
+  KeyCheck(Services& s, const TenantAccess& access, ApiKeyToken token,
+           const KnownKeys::Digest& digest, const tenancy::TenantIdentity& identity,
+           bool other_tenants_path, Gate::Need need)
+      : s_(s),
+        tenant_(access.tenant),
+        token_(std::move(token)),
+        digest_(digest),
+        slug_(identity.slug),
+        other_tenants_path_(other_tenants_path),
+        need_(need),
+        asked_at_(std::chrono::steady_clock::now()) {}
+
+  pg::Command command() const override {
+    const auto tenant = tenant_.id();
+    return tenancy::detail::command(kCheckKey, &tenant, token_.key);
+  }
+
+  pg::Command fence() const override {
+    const auto tenant = tenant_.id();
+    std::vector<pg::Bytes> hashes;
+    for (auto& mac : all_secret_macs(s_.keys, token_.secret)) hashes.push_back({std::move(mac)});
+    return tenancy::detail::command(
+        kFenceKey, &tenant, token_.key, hashes,
+        std::string(boost::describe::enum_to_string(need_.permission, "")));
+  }
+
+  void inspect(const pg::Result& result) override {
+    if (done_) return;
+    const auto row = tenancy::detail::at_most_one<KeyRow>(result);
+    if (!row || !is_secret(s_.keys, token_.secret, row->secret_key, row->secret_hash.value)) {
+      s_.known_keys.was_wrong();
+      no_credential();
+    }
+    auto state = row->state;
+    // The directory decides; its word may have come here before it reached the cell.
+    if (const auto change = s_.tenants.knowledge().change_of(tenant_.id());
+        change && change->epoch > row->epoch)
+      state = change->state;
+    s_.known_keys.put(digest_, {token_.tenant, token_.key.uuid(), tenant_.id(), slug_,
+                                row->scopes.set, state, asked_at_});
+    if (other_tenants_path_) no_tenant();
+    require(state, row->scopes.set, need_);
+    permissions_ = row->scopes.set;
+    done_ = true;
+  }
+
+  bool done() const override { return done_; }
+  PermissionSet permissions() const { return permissions_; }
+
+ private:
+  Services& s_;
+  const Tenant tenant_;
+  const ApiKeyToken token_;
+  const KnownKeys::Digest digest_;
+  const std::uint64_t slug_;
+  const bool other_tenants_path_;
+  const Gate::Need need_;
+  const std::chrono::steady_clock::time_point asked_at_;
+  PermissionSet permissions_;
+  bool done_ = false;
+};
+
+tenancy::Companion* companion_of(const TenantAccess& access) { return access.check.get(); }
+
 std::string session_cookie_name(const Settings& settings) {
   return settings.cookie_secure ? "__Host-coditect" : "coditect_session";
 }
 
-Gate::Gate(Services& services)
-    : s_(services), keys_(65536, 1s), sessions_(65536, 1s), members_(65536, 1s) {}
+Gate::Gate(Services& services) : s_(services), sessions_(65536, 1s), members_(65536, 1s) {}
 
 void Gate::forget_session(const std::string& token_hash) { sessions_.erase(token_hash); }
 
-Async<TenantAccess> Gate::tenant(const http::Request& request, const std::string& slug,
-                                 bool while_inactive) {
-  const auto bearer = bearer_of(request);
-  auto access =
-      bearer ? co_await by_api_key(request, *bearer, slug) : co_await by_session(request, slug);
-  if (access.record.state == TenantState::provisioning) no_tenant();
-  if (!while_inactive) {
-    if (access.record.state == TenantState::suspended)
-      fail(Code::permission_denied, "tenant_suspended",
-           "the organization is suspended; ask the operator of this service");
-    if (access.record.state != TenantState::active)
-      fail(Code::permission_denied, "tenant_deleted",
-           "the organization is deleted; an owner can bring it back for 30 days");
-  }
-  co_return access;
+Async<TenantAccess> Gate::tenant(const http::Request& request, const std::string& slug, Need need) {
+  if (const auto bearer = bearer_of(request))
+    co_return co_await by_api_key(request, *bearer, slug, need);
+  co_return co_await by_session(request, slug, need);
 }
 
 Async<TenantAccess> Gate::by_api_key(const http::Request& request, std::string_view bearer,
-                                     const std::string& slug) {
-  const auto token = ApiKeyToken::parse(bearer);
-  if (!token) no_credential();
-  const auto record = co_await s_.tenants.by_public_id(token->tenant, request.deadline);
-  if (!record) no_credential();
-  const auto digest = crypto::sha256(bearer);
-  const Tenant tenant = tenancy::TenantMint::mint(record->id);
-  auto* entry = keys_.find(digest);
-  if (entry == nullptr || entry->tenant != record->id) {
-    const auto row =
-        co_await TenantDb(s_.cell, tenant, request.deadline).maybe_one(kFindKey, token->key);
-    if (!row || !is_secret(s_.keys, token->secret, row->secret_key, row->secret_hash.value))
-      no_credential();
-    keys_.put(digest, {record->id, token->key.uuid(), scopes_of(row->scopes)});
-    entry = keys_.find(digest);
+                                     const std::string& slug, Need need) {
+  auto& tenants = s_.tenants.knowledge();
+  const auto digest = digest_of(bearer);
+  const auto wanted = tenants.hash_of(slug);
+  if (const auto known = s_.known_keys.find(digest, tenants)) {
+    if (known->slug != wanted) no_tenant();
+    require(known->state, known->permissions, need);
+    co_return TenantAccess{tenancy::TenantMint::mint(known->tenant),
+                           known->public_id,
+                           slug,
+                           {Principal::Type::api_key, known->key},
+                           known->permissions};
   }
-  if (record->slug != slug) no_tenant();
-  co_return TenantAccess{
-      tenant, *record, {Principal::Type::api_key, entry->key, entry->permissions}};
+  auto token = ApiKeyToken::parse(bearer);
+  if (!token) no_credential();
+  const auto identity = co_await s_.tenants.identity(token->tenant, request.deadline);
+  if (!identity) no_credential();
+  TenantAccess access{tenancy::TenantMint::mint(identity->id),
+                      token->tenant,
+                      slug,
+                      {Principal::Type::api_key, token->key.uuid()},
+                      {}};
+  const bool other = identity->slug != wanted;
+  access.check =
+      std::make_shared<KeyCheck>(s_, access, std::move(*token), digest, *identity, other, need);
+  if (other || need.at_once || !s_.known_keys.may_hope()) co_await settle(access, request.deadline);
+  co_return access;
+}
+
+Async<PermissionSet> Gate::settle(const TenantAccess& access, Deadline deadline) {
+  if (!access.check) co_return access.permissions;
+  if (!access.check->done())
+    co_await TenantDb(s_.cell, access.tenant, deadline, access.check.get()).accompany();
+  co_return access.check->permissions();
 }
 
 Async<UserAccess> Gate::user(const http::Request& request) {
@@ -212,7 +351,8 @@ void Gate::check_browser(const http::Request& request, const SessionId& session)
          "send the session's csrf_token in X-CSRF-Token");
 }
 
-Async<TenantAccess> Gate::by_session(const http::Request& request, const std::string& slug) {
+Async<TenantAccess> Gate::by_session(const http::Request& request, const std::string& slug,
+                                     Need need) {
   if (!cookie(request, session_cookie_name(s_.settings))) no_credential();
   const auto access = co_await user(request);
   const auto key = access.session.str() + " " + slug;
@@ -228,10 +368,13 @@ Async<TenantAccess> Gate::by_session(const http::Request& request, const std::st
     members_.put(key, {row->id, row->role});
     entry = members_.find(key);
   }
-  co_return TenantAccess{
-      tenant,
-      *record,
-      {Principal::Type::member, entry->member.uuid(), permissions_of(entry->role)}};
+  const auto permissions = permissions_of(entry->role);
+  require(record->state, permissions, need);
+  co_return TenantAccess{tenant,
+                         record->public_id,
+                         record->slug,
+                         {Principal::Type::member, entry->member.uuid()},
+                         permissions};
 }
 
 Async<OperatorAccess> Gate::operators(const http::Request& request) {

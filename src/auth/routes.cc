@@ -34,12 +34,12 @@ void Context::require_match(std::int64_t version) const {
 }
 
 std::string TenantContext::page_scope() const {
-  std::string scope = access.record.public_id.str() + " " + route;
+  std::string scope = access.public_id.str() + " " + route;
   auto query = request.query;
   std::ranges::sort(query);
   for (const auto& [name, value] : query)
     if (name != "page_token" && name != "page_size") scope += "\n" + name + "=" + value;
-  for (const auto& [name, value] : params) scope += "\n" + name + ":" + value;
+  for (const auto& [name, value] : params) scope += "\n" + std::string(name) + ":" + value;
   return crypto::sha256(scope);
 }
 

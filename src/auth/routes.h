@@ -59,7 +59,7 @@ struct Context {
   /// The id in the path; a malformed one gets the answer for a missing one.
   template <class Id>
   Id path_id(std::string_view name, std::string_view not_found) const {
-    const auto id = Id::parse(params.find(name)->second);
+    const auto id = Id::parse(params.at(name));
     if (!id) fail(Code::not_found, not_found);
     return *id;
   }
@@ -82,6 +82,8 @@ struct TenantContext : Context {
   const TenantAccess& access;
 
   const Principal& principal() const { return access.principal; }
+  /// What the credential may do; may cost a look into the database.
+  Async<PermissionSet> permissions() const { return gate.settle(access, request.deadline); }
 
   /// page_size and the opened page_token. A token is bound to tenant, route and filters.
   struct PageQuery {

@@ -30,6 +30,8 @@ struct Settings {
   }
 };
 
+class KnownKeys;
+
 /// What the API needs on one loop; built in the program's wiring.
 struct Services {
   async::Loop& loop;
@@ -41,6 +43,7 @@ struct Services {
   tenancy::Limiter& limiter;
   const crypto::Keyring& keys;
   async::BlockingPool& hashing;
+  KnownKeys& known_keys;
   obs::SpanQueue& spans;
   obs::Metrics& metrics;
   const Settings& settings;

@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/fixed_cache.h"
 #include "base/id.h"
 #include "base/lru_cache.h"
 
@@ -12,6 +13,26 @@ struct TaskTag {
   static constexpr std::string_view prefix = "task";
 };
 using TaskId = Id<TaskTag>;
+
+TEST(FixedCache, ForgetsTheOldestOfAFullBucketAndEverythingAtOnce) {
+  struct OneBucket {
+    std::size_t operator()(int) const { return 0; }
+  };
+  FixedCache<int, int, OneBucket> cache(8);
+  for (int i = 0; i < 9; ++i) cache.put(i, i * 10);
+  EXPECT_EQ(cache.find(0), std::nullopt);
+  for (int i = 1; i < 9; ++i) EXPECT_EQ(cache.find(i), i * 10);
+  cache.put(1, 11);
+  cache.put(9, 90);
+  EXPECT_EQ(cache.find(1), 11);
+  EXPECT_EQ(cache.find(2), std::nullopt);
+  cache.erase(1);
+  EXPECT_EQ(cache.find(1), std::nullopt);
+  cache.clear();
+  EXPECT_EQ(cache.find(9), std::nullopt);
+  cache.put(9, 91);
+  EXPECT_EQ(cache.find(9), 91);
+}
 
 TEST(Base64Url, RoundTripsEveryLengthAndRefusesSpareBitsAndPadding) {
   std::string bytes;

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 
 namespace coditect {
@@ -39,6 +40,23 @@ std::optional<Date> take_date(std::string_view& text) {
   return Date(ymd);
 }
 
+template <std::size_t N>
+void put_digits(std::string& out, std::int64_t value) {
+  std::array<char, N> text;
+  for (auto digit = text.rbegin(); digit != text.rend(); ++digit, value /= 10)
+    *digit = static_cast<char>('0' + value % 10);
+  out.append(text.data(), N);
+}
+
+void put_date(std::string& out, Date d) {
+  const chr::year_month_day ymd(d);
+  put_digits<4>(out, static_cast<int>(ymd.year()));
+  out += '-';
+  put_digits<2>(out, static_cast<unsigned>(ymd.month()));
+  out += '-';
+  put_digits<2>(out, static_cast<unsigned>(ymd.day()));
+}
+
 template <class... Args>
 std::string print(const char* format, Args... args) {
   char text[64];
@@ -56,18 +74,30 @@ chr::milliseconds remaining(Deadline deadline) {
 }
 
 std::string to_iso_date(Date d) {
-  const chr::year_month_day ymd(d);
-  return print("%04d-%02u-%02u", static_cast<int>(ymd.year()), static_cast<unsigned>(ymd.month()),
-               static_cast<unsigned>(ymd.day()));
+  std::string out;
+  put_date(out, d);
+  return out;
 }
 
 std::string to_rfc3339(Timestamp t) {
+  std::string out;
+  append_rfc3339(out, t);
+  return out;
+}
+
+void append_rfc3339(std::string& out, Timestamp t) {
   const auto day = chr::floor<chr::days>(t);
   const chr::hh_mm_ss time(t - day);
-  return to_iso_date(day) + print("T%02d:%02d:%02d.%06dZ", static_cast<int>(time.hours().count()),
-                                  static_cast<int>(time.minutes().count()),
-                                  static_cast<int>(time.seconds().count()),
-                                  static_cast<int>(time.subseconds().count()));
+  put_date(out, day);
+  out += 'T';
+  put_digits<2>(out, time.hours().count());
+  out += ':';
+  put_digits<2>(out, time.minutes().count());
+  out += ':';
+  put_digits<2>(out, time.seconds().count());
+  out += '.';
+  put_digits<6>(out, time.subseconds().count());
+  out += 'Z';
 }
 
 std::optional<Date> parse_iso_date(std::string_view text) {

@@ -23,6 +23,7 @@ std::chrono::milliseconds remaining(Deadline deadline);
 
 /// RFC 3339 in UTC: "2026-01-02T03:04:05.678901Z".
 std::string to_rfc3339(Timestamp t);
+void append_rfc3339(std::string& out, Timestamp t);
 std::optional<Timestamp> parse_rfc3339(std::string_view text);
 /// "2026-01-02".
 std::string to_iso_date(Date d);

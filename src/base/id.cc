@@ -9,6 +9,14 @@ namespace coditect {
 namespace {
 
 constexpr std::string_view kCrockford = "0123456789abcdefghjkmnpqrstvwxyz";
+constexpr auto kValueOf = [] {  // -1: not a digit
+  std::array<std::int8_t, 256> table{};
+  table.fill(-1);
+  for (std::size_t i = 0; i < kCrockford.size(); ++i)
+    table[static_cast<unsigned char>(kCrockford[i])] = static_cast<std::int8_t>(i);
+  return table;
+}();
+__extension__ using Bits128 = unsigned __int128;
 
 /// Random bytes in blocks: a system call per id would be half its cost.
 void random_tail(std::uint8_t* out, std::size_t size) {
@@ -63,32 +71,31 @@ std::optional<Uuid> parse_uuid(std::string_view text) {
 }
 
 std::string to_base32(const Uuid& id) {
-  // 130 bits: two zero bits, then the id.
-  std::string out(26, '0');
-  for (std::size_t digit = 0; digit < 26; ++digit) {
-    unsigned value = 0;
-    for (std::size_t k = 0; k < 5; ++k) {
-      const std::size_t bit = digit * 5 + k;
-      const unsigned b = bit < 2 ? 0 : id.bytes[(bit - 2) / 8] >> (7 - (bit - 2) % 8) & 1;
-      value = value << 1 | b;
-    }
-    out[digit] = kCrockford[value];
-  }
+  std::string out;
+  append_base32(out, id);
   return out;
+}
+
+void append_base32(std::string& out, const Uuid& id) {
+  Bits128 bits = 0;
+  for (const auto byte : id.bytes) bits = bits << 8 | byte;
+  std::array<char, 26> text;
+  for (auto digit = text.rbegin(); digit != text.rend(); ++digit, bits >>= 5)
+    *digit = kCrockford[static_cast<std::size_t>(bits & 31)];
+  out.append(text.data(), text.size());
 }
 
 std::optional<Uuid> parse_base32(std::string_view text) {
   if (text.size() != 26 || text[0] > '7') return std::nullopt;
-  Uuid id;
-  for (std::size_t digit = 0; digit < 26; ++digit) {
-    const auto value = kCrockford.find(text[digit]);
-    if (value == kCrockford.npos) return std::nullopt;
-    for (std::size_t k = 0; k < 5; ++k) {
-      const std::size_t bit = digit * 5 + k;
-      if (bit >= 2 && (value >> (4 - k) & 1) != 0)
-        id.bytes[(bit - 2) / 8] |= static_cast<std::uint8_t>(1 << (7 - (bit - 2) % 8));
-    }
+  Bits128 bits = 0;
+  for (const char digit : text) {
+    const int value = kValueOf[static_cast<unsigned char>(digit)];
+    if (value < 0) return std::nullopt;
+    bits = bits << 5 | static_cast<unsigned>(value);
   }
+  Uuid id;
+  for (auto byte = id.bytes.rbegin(); byte != id.bytes.rend(); ++byte, bits >>= 8)
+    *byte = static_cast<std::uint8_t>(bits);
   return id;
 }
 

@@ -33,6 +33,7 @@ std::optional<Uuid> parse_uuid(std::string_view text);
 /// 26 digits of Crockford's base32, lower case: the suffix of a TypeID
 /// (https://github.com/jetify-com/typeid, spec 0.3).
 std::string to_base32(const Uuid& id);
+void append_base32(std::string& out, const Uuid& id);
 std::optional<Uuid> parse_base32(std::string_view text);
 
 /// A row id that knows what it identifies; outside it is a TypeID,

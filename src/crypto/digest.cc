@@ -2,9 +2,12 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
+
+#include <algorithm>
+#include <array>
+#include <initializer_list>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -12,9 +15,35 @@
 namespace coditect::crypto {
 namespace {
 
-const unsigned char* data(std::string_view s) {
-  return reinterpret_cast<const unsigned char*>(s.data());
-}
+constexpr std::size_t kBlock = 64;
+
+/// SHA-256 whose algorithm and context are looked up once for a thread.
+class Sha256 {
+ public:
+  static std::string hash(std::initializer_list<std::string_view> parts) {
+    thread_local const Sha256 own;
+    std::string out(SHA256_DIGEST_LENGTH, '\0');
+    CHECK(EVP_DigestInit_ex2(own.context_, own.algorithm_, nullptr) == 1);
+    for (const auto part : parts)
+      CHECK(EVP_DigestUpdate(own.context_, part.data(), part.size()) == 1);
+    CHECK(EVP_DigestFinal_ex(own.context_, reinterpret_cast<unsigned char*>(out.data()), nullptr) ==
+          1);
+    return out;
+  }
+  ~Sha256() {
+    EVP_MD_CTX_free(context_);
+    EVP_MD_free(algorithm_);
+  }
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+
+ private:
+  Sha256() : algorithm_(EVP_MD_fetch(nullptr, "SHA256", nullptr)), context_(EVP_MD_CTX_new()) {
+    CHECK(algorithm_ != nullptr && context_ != nullptr);
+  }
+  EVP_MD* algorithm_;
+  EVP_MD_CTX* context_;
+};
 
 }  // namespace
 
@@ -35,18 +64,18 @@ std::string random_base62(std::size_t digits) {
   return out;
 }
 
-std::string sha256(std::string_view bytes) {
-  std::string out(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(data(bytes), bytes.size(), reinterpret_cast<unsigned char*>(out.data()));
-  return out;
-}
+std::string sha256(std::string_view bytes) { return Sha256::hash({bytes}); }
 
+// RFC 2104 over the digest above: OpenSSL's own looks its algorithm up by name at each call.
 std::string hmac_sha256(std::string_view key, std::string_view bytes) {
-  std::string out(SHA256_DIGEST_LENGTH, '\0');
-  unsigned size = 0;
-  CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), data(bytes), bytes.size(),
-             reinterpret_cast<unsigned char*>(out.data()), &size) != nullptr);
-  return out;
+  std::array<char, kBlock> inner{}, outer{};
+  const auto short_key = key.size() > kBlock ? sha256(key) : std::string(key);
+  std::ranges::copy(short_key, inner.begin());
+  outer = inner;
+  for (char& c : inner) c ^= 0x36;
+  for (char& c : outer) c ^= 0x5c;
+  const auto first = Sha256::hash({{inner.data(), kBlock}, bytes});
+  return Sha256::hash({{outer.data(), kBlock}, first});
 }
 
 std::string hkdf_sha256(std::string_view key, std::string_view info) {

@@ -2,7 +2,10 @@
 
 #include <openssl/evp.h>
 
+#include <map>
 #include <memory>
+#include <mutex>
+#include <shared_mutex>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -18,6 +21,14 @@ struct FreeContext {
 };
 using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
 
+/// Looked up once: OpenSSL's own constant is looked up by name at each use.
+const EVP_CIPHER* aes_256_gcm() {
+  static const std::unique_ptr<EVP_CIPHER, void (*)(EVP_CIPHER*)> cipher(
+      EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr), EVP_CIPHER_free);
+  CHECK(cipher != nullptr);
+  return cipher.get();
+}
+
 const unsigned char* in(std::string_view s) {
   return reinterpret_cast<const unsigned char*>(s.data());
 }
@@ -25,8 +36,14 @@ unsigned char* out(std::string& s) { return reinterpret_cast<unsigned char*>(s.d
 
 }  // namespace
 
+struct Keyring::Derived {
+  std::shared_mutex mutex;
+  std::map<std::string, std::string, std::less<>> by_name;  ///< key id, a space, purpose
+};
+
 Result<Keyring> Keyring::parse(const Secret& text) {
   Keyring ring;
+  ring.derived_ = std::make_shared<Derived>();
   std::string_view rest = text.reveal();
   while (!rest.empty()) {
     const auto item = trim(rest.substr(0, rest.find(',')));
@@ -66,7 +83,16 @@ const Keyring::Key* Keyring::find(std::string_view id) const {
 }
 
 std::string Keyring::derive(const Key& key, std::string_view purpose) const {
-  return hkdf_sha256(key.bytes, purpose);
+  const auto name = key.id + " " + std::string(purpose);
+  {
+    const std::shared_lock lock(derived_->mutex);
+    const auto it = derived_->by_name.find(name);
+    if (it != derived_->by_name.end()) return it->second;
+  }
+  auto made = hkdf_sha256(key.bytes, purpose);
+  const std::unique_lock lock(derived_->mutex);
+  derived_->by_name.emplace(name, made);
+  return made;
 }
 
 std::string Keyring::seal(std::string_view purpose, std::string_view plain,
@@ -77,7 +103,7 @@ std::string Keyring::seal(std::string_view purpose, std::string_view plain,
   std::string sealed(plain.size() + kTag, '\0');
   const Context context(EVP_CIPHER_CTX_new());
   int size = 0;
-  CHECK(EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, in(derived), in(nonce)) == 1);
+  CHECK(EVP_EncryptInit_ex2(context.get(), aes_256_gcm(), in(derived), in(nonce), nullptr) == 1);
   CHECK(EVP_EncryptUpdate(context.get(), nullptr, &size, in(associated),
                           static_cast<int>(associated.size())) == 1);
   CHECK(EVP_EncryptUpdate(context.get(), out(sealed), &size, in(plain),
@@ -102,7 +128,7 @@ std::optional<std::string> Keyring::open(std::string_view purpose, std::string_v
   std::string tag(body.substr(plain.size()));
   const Context context(EVP_CIPHER_CTX_new());
   int size = 0;
-  CHECK(EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, in(derived), in(nonce)) == 1);
+  CHECK(EVP_DecryptInit_ex2(context.get(), aes_256_gcm(), in(derived), in(nonce), nullptr) == 1);
   CHECK(EVP_DecryptUpdate(context.get(), nullptr, &size, in(associated),
                           static_cast<int>(associated.size())) == 1);
   CHECK(EVP_DecryptUpdate(context.get(), out(plain), &size, in(body),
@@ -115,6 +141,12 @@ std::optional<std::string> Keyring::open(std::string_view purpose, std::string_v
 Keyring::Mac Keyring::mac(std::string_view purpose, std::string_view text) const {
   const Key& key = keys_.front();
   return {key.id, hmac_sha256(derive(key, purpose), text)};
+}
+
+std::vector<std::string> Keyring::all_macs(std::string_view purpose, std::string_view text) const {
+  std::vector<std::string> out;
+  for (const auto& key : keys_) out.push_back(hmac_sha256(derive(key, purpose), text));
+  return out;
 }
 
 bool Keyring::verify(std::string_view purpose, std::string_view text, const Mac& mac) const {

@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,8 @@ class Keyring {
     std::string bytes;  ///< HMAC-SHA-256, 32 bytes
   };
   Mac mac(std::string_view purpose, std::string_view text) const;
+  /// The bytes of the MAC under each key, newest first.
+  std::vector<std::string> all_macs(std::string_view purpose, std::string_view text) const;
   bool verify(std::string_view purpose, std::string_view text, const Mac& mac) const;
 
  private:
@@ -40,8 +43,10 @@ class Keyring {
   };
   const Key* find(std::string_view id) const;
   std::string derive(const Key& key, std::string_view purpose) const;
+  struct Derived;
 
   std::vector<Key> keys_;
+  std::shared_ptr<Derived> derived_;  ///< keys by purpose, made at first use
 };
 
 }  // namespace coditect::crypto

@@ -19,4 +19,8 @@ std::string hash_password(const Secret& password, Argon2Cost cost);
 /// Whether the password gives this PHC string; false for a string that is none. Blocks likewise.
 bool verify_password(const Secret& password, const std::string& phc);
 
+/// Whether the text is an Argon2id PHC string of a cost that one may pay at each sign-in: up to 1
+/// GiB, 100 passes.
+bool is_password_hash(const std::string& phc);
+
 }  // namespace coditect::crypto

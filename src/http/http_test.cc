@@ -93,7 +93,8 @@ TEST(Router, ALiteralBeatsAParameterAndTheMethodsOfAPathAreKnown) {
   EXPECT_EQ(*router.find("GET", {"a", "new"}).route, 2);
   EXPECT_EQ(*router.find("HEAD", {"a", "z"}).route, 1);
   const auto deep = router.find("GET", {"a", "1", "b", "2"});
-  EXPECT_EQ(deep.params, (PathParams{{"x", "1"}, {"y", "2"}}));
+  EXPECT_EQ(deep.params.at("x"), "1");
+  EXPECT_EQ(deep.params.at("y"), "2");
   const auto wrong = router.find("DELETE", {"a", "z"});
   EXPECT_EQ(wrong.route, nullptr);
   EXPECT_EQ(wrong.allowed, "GET, HEAD, POST");

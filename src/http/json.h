@@ -161,7 +161,13 @@ struct JsonType<Id<Tag>> {
           {at, "invalid_id", "must be an id that starts with " + std::string(Tag::prefix) + "_"});
     return id;
   }
-  static void write(std::string& out, const Id<Tag>& v) { out += '"' + v.str() + '"'; }
+  static void write(std::string& out, const Id<Tag>& v) {
+    out += '"';
+    out += Tag::prefix;
+    out += '_';
+    append_base32(out, v.uuid());
+    out += '"';
+  }
   static json::object schema() {
     return {{"type", "string"},
             {"pattern", "^" + std::string(Tag::prefix) + "_[0-7][0-9a-hjkmnp-tv-z]{25}$"}};
@@ -176,7 +182,11 @@ struct JsonType<Timestamp> {
       e.push_back({at, "invalid_time", "must be a time such as 2026-01-02T03:04:05Z (RFC 3339)"});
     return t;
   }
-  static void write(std::string& out, Timestamp v) { out += '"' + to_rfc3339(v) + '"'; }
+  static void write(std::string& out, Timestamp v) {
+    out += '"';
+    append_rfc3339(out, v);
+    out += '"';
+  }
   static json::object schema() { return {{"type", "string"}, {"format", "date-time"}}; }
 };
 template <>
@@ -213,7 +223,9 @@ struct JsonType<E> {
     return value;
   }
   static void write(std::string& out, E v) {
-    out += '"' + std::string(boost::describe::enum_to_string(v, "")) + '"';
+    out += '"';
+    out += boost::describe::enum_to_string(v, "");
+    out += '"';
   }
   static json::object schema() {
     json::array list;

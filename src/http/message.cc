@@ -14,6 +14,13 @@ bool same_name(std::string_view a, std::string_view b) {
   return true;
 }
 
+/// Nothing to decode and nothing to check.
+bool is_plain(std::string_view text) {
+  for (const char c : text)
+    if (!is_ascii_alnum(c) && c != '_' && c != '-') return false;
+  return true;
+}
+
 }  // namespace
 
 const std::string* Request::header(std::string_view name) const {
@@ -56,6 +63,7 @@ std::string_view reason_phrase(int status) {
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
   std::string out;
+  if (is_plain(text)) return std::string(text);
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '+' && plus_is_space) {

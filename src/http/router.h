@@ -6,12 +6,28 @@
 #include <string_view>
 #include <vector>
 
+#include "base/check.h"
 #include "http/message.h"
 
 namespace coditect::http {
 
 /// Path parameters by name.
-using PathParams = std::map<std::string, std::string, std::less<>>;
+class PathParams {
+ public:
+  void add(std::string_view name, const std::string& value) { all_.emplace_back(name, value); }
+  /// The value; the pattern must have the parameter.
+  const std::string& at(std::string_view name) const {
+    for (const auto& [n, value] : all_)
+      if (n == name) return value;
+    CHECK(!"a path parameter that the pattern lacks");
+    std::unreachable();
+  }
+  auto begin() const { return all_.begin(); }
+  auto end() const { return all_.end(); }
+
+ private:
+  std::vector<std::pair<std::string_view, std::string>> all_;
+};
 
 /// Finds what answers a method and path. Patterns are "/v1/tenants/{tenant}/tasks"; a literal
 /// segment beats a parameter. T is whatever the caller keeps per route.
@@ -37,18 +53,21 @@ class Router {
   struct Match {
     const T* route = nullptr;  ///< null: no such path, or not this method
     PathParams params;
-    std::string
-        allowed;  ///< the methods of the path: "GET, HEAD, POST"; empty when there is no such path
+    /// When the path has no such method: those it has, "GET, HEAD, POST"; empty without a path.
+    std::string allowed;
   };
 
   Match find(std::string_view method, const std::vector<std::string>& segments) const {
     Match match;
     const Node* node = walk(root_, segments, 0, match.params);
     if (node == nullptr) return match;
+    const auto it = node->methods.find(method == "HEAD" ? "GET" : method);
+    if (it != node->methods.end()) {
+      match.route = &it->second;
+      return match;
+    }
     for (const auto& [name, value] : node->methods)
       match.allowed += (match.allowed.empty() ? "" : ", ") + name + (name == "GET" ? ", HEAD" : "");
-    const auto it = node->methods.find(method == "HEAD" ? "GET" : method);
-    if (it != node->methods.end()) match.route = &it->second;
     return match;
   }
 
@@ -67,7 +86,7 @@ class Router {
       if (const Node* found = walk(*it->second, segments, at + 1, params)) return found;
     if (node.parameter && !segments[at].empty()) {
       if (const Node* found = walk(*node.parameter, segments, at + 1, params)) {
-        params[node.parameter->name] = segments[at];
+        params.add(node.parameter->name, segments[at]);
         return found;
       }
     }

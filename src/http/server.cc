@@ -62,23 +62,21 @@ const std::string& date_header() {
   return text;
 }
 
-void write_head(std::string& out, const Response& r, bool keep_alive, const Request* request) {
-  out += "HTTP/1.1 ";
-  out += std::to_string(r.status);
-  out += ' ';
-  out += reason_phrase(r.status);
-  out += "\r\nDate: ";
-  out += date_header();
+template <class... Parts>
+void append(std::string& out, const Parts&... parts) {
+  (out += ... += parts);
+}
+
+void write_head(std::string& out, const Response& r, bool keep_alive, const Request& request) {
+  append(out, "HTTP/1.1 ", std::to_string(r.status), " ", reason_phrase(r.status),
+         "\r\nDate: ", date_header());
   if (r.status != 204 && r.status != 304) {
-    if (!r.content_type.empty()) out += "\r\nContent-Type: " + r.content_type;
-    out += "\r\nContent-Length: " + std::to_string(r.body.size());
+    if (!r.content_type.empty()) append(out, "\r\nContent-Type: ", r.content_type);
+    append(out, "\r\nContent-Length: ", std::to_string(r.body.size()));
   }
-  for (const auto& h : r.headers) out += "\r\n" + h.name + ": " + h.value;
-  if (request != nullptr) {
-    out += "\r\nX-Request-Id: " + request->id;
-    out += "\r\ntraceparent: " + request->trace.header();
-  }
-  out += keep_alive ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n";
+  for (const auto& h : r.headers) append(out, "\r\n", h.name, ": ", h.value);
+  append(out, "\r\nX-Request-Id: ", request.id, "\r\ntraceparent: ", request.trace.header(),
+         keep_alive ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n");
 }
 
 /// A header field value may hold no control characters: an answer that would is a bug of ours.
@@ -106,6 +104,10 @@ class Server::Session : public async::Watchdog::Entry {
   Session(Server& server, asio::ip::tcp::socket socket)
       : Entry(server.loop_.watchdog()), server_(server), socket_(std::move(socket)) {
     place_ = server_.open_.insert(server_.open_.end(), this);
+    boost::system::error_code ec;
+    socket_.non_blocking(true, ec);
+    const auto peer = socket_.remote_endpoint(ec);
+    if (!ec) remote_ = plain_address(peer.address());
     server_.connections_.Increment();
   }
   ~Session() override {
@@ -228,7 +230,7 @@ class Server::Session : public async::Watchdog::Entry {
     request.trace = obs::TraceContext::start(false);
     std::string out;
     const auto response = problem(s.status, s.code, s.detail, request.id);
-    write_head(out, response, false, &request);
+    write_head(out, response, false, request);
     out += response.body;
     arm(after(std::chrono::seconds(2)));
     boost::system::error_code ec;
@@ -278,9 +280,7 @@ class Server::Session : public async::Watchdog::Entry {
     const auto context = parent != nullptr ? obs::TraceContext::parse(*parent) : std::nullopt;
     request.trace = context ? context->child() : obs::TraceContext::start(false);
     request.deadline = after(server_.settings_.request_timeout);
-    boost::system::error_code ec;
-    const auto peer = socket_.remote_endpoint(ec);
-    if (!ec) request.remote = plain_address(peer.address());
+    request.remote = remote_;
     take_forwarded(request);
     return std::nullopt;
   }
@@ -319,13 +319,17 @@ class Server::Session : public async::Watchdog::Entry {
     if (server_.draining_) keep_alive = false;
     std::string out;
     out.reserve(512 + response.body.size());
-    write_head(out, response, keep_alive, &request);
+    write_head(out, response, keep_alive, request);
     if (!head && response.status != 204 && response.status != 304) out += response.body;
-    arm(after(server_.settings_.write_timeout));
+    // Nearly every answer fits into the socket's buffer at once.
     boost::system::error_code ec;
-    co_await asio::async_write(socket_, asio::buffer(out),
-                               asio::redirect_error(asio::use_awaitable, ec));
-    disarm();
+    const auto written = socket_.write_some(asio::buffer(out), ec);
+    if (ec == asio::error::would_block || (!ec && written < out.size())) {
+      arm(after(server_.settings_.write_timeout));
+      co_await asio::async_write(socket_, asio::buffer(out) + written,
+                                 asio::redirect_error(asio::use_awaitable, ec));
+      disarm();
+    }
     server_.observe(request, response.status, std::chrono::steady_clock::now() - start);
     if (!keep_alive && !ec) socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
     co_return keep_alive && !ec;
@@ -336,6 +340,7 @@ class Server::Session : public async::Watchdog::Entry {
   std::list<Session*>::iterator place_;
   beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
+  std::string remote_;
   bool idle_ = true;
   bool expired_ = false;
 };

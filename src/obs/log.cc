@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 
@@ -31,6 +32,14 @@ void set_log_file(int descriptor) { log_file = descriptor; }
 
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
+  const auto is_plain = [](char c) {
+    return c != '"' && c != '\\' && static_cast<unsigned char>(c) >= 0x20;
+  };
+  if (std::ranges::all_of(text, is_plain)) {  // nearly always
+    out += text;
+    out += '"';
+    return;
+  }
   for (const char c : text) {
     switch (c) {
       case '"': out += "\\\""; break;

@@ -3,11 +3,13 @@
 
 #include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
 
+#include <boost/container/small_vector.hpp>
 #include <boost/describe.hpp>
 #include <boost/mp11.hpp>
 
@@ -32,8 +34,8 @@ struct NoRow {};
 
 /// Type numbers from pg_type.dat.
 inline constexpr Oid kBool = 16, kBytea = 17, kInt8 = 20, kInt2 = 21, kInt4 = 23, kText = 25,
-                     kFloat8 = 701, kTextArray = 1009, kDate = 1082, kTimestamptz = 1184,
-                     kUuid = 2950, kUuidArray = 2951, kJsonb = 3802;
+                     kFloat8 = 701, kByteaArray = 1001, kTextArray = 1009, kDate = 1082,
+                     kTimestamptz = 1184, kUuid = 2950, kUuidArray = 2951, kJsonb = 3802;
 
 namespace detail {
 
@@ -167,12 +169,38 @@ struct Codec<E> {
     return v;
   }
 };
+/// The elements of a one-dimensional array without NULLs, as they lie in the bytes.
+inline std::vector<std::string_view> array_elements(std::string_view b) {
+  const auto take = [&b] {
+    const auto n = detail::get_int<std::int32_t>(b.substr(0, 4));
+    b.remove_prefix(4);
+    return n;
+  };
+  std::vector<std::string_view> out;
+  const auto dimensions = take();
+  take();  // whether there are NULLs
+  take();  // element type
+  if (dimensions == 0) return out;
+  if (dimensions != 1) detail::malformed("array of several dimensions");
+  const auto count = take();
+  take();  // lower bound
+  for (std::int32_t i = 0; i < count; ++i) {
+    const auto size = take();
+    if (size < 0 || static_cast<std::size_t>(size) > b.size()) detail::malformed("array element");
+    out.push_back(b.substr(0, static_cast<std::size_t>(size)));
+    b.remove_prefix(static_cast<std::size_t>(size));
+  }
+  return out;
+}
+
 /// One-dimensional arrays without NULLs.
 template <class T>
 struct Codec<std::vector<T>> {
   static constexpr Oid element = Codec<T>::oid;
-  static constexpr Oid oid = element == kUuid ? kUuidArray : kTextArray;
-  static_assert(element == kUuid || element == kText);
+  static constexpr Oid oid = element == kUuid    ? kUuidArray
+                             : element == kBytea ? kByteaArray
+                                                 : kTextArray;
+  static_assert(element == kUuid || element == kBytea || element == kText);
   static void encode(std::string& out, const std::vector<T>& v) {
     detail::put_int<std::int32_t>(out, v.empty() ? 0 : 1);
     detail::put_int<std::int32_t>(out, 0);
@@ -188,25 +216,8 @@ struct Codec<std::vector<T>> {
     }
   }
   static std::vector<T> decode(std::string_view b) {
-    const auto take = [&b] {
-      const auto n = detail::get_int<std::int32_t>(b.substr(0, 4));
-      b.remove_prefix(4);
-      return n;
-    };
     std::vector<T> out;
-    const auto dimensions = take();
-    take();  // whether there are NULLs
-    take();  // element type
-    if (dimensions == 0) return out;
-    if (dimensions != 1) detail::malformed("array of several dimensions");
-    const auto count = take();
-    take();  // lower bound
-    for (std::int32_t i = 0; i < count; ++i) {
-      const auto size = take();
-      if (size < 0 || static_cast<std::size_t>(size) > b.size()) detail::malformed("array element");
-      out.push_back(Codec<T>::decode(b.substr(0, static_cast<std::size_t>(size))));
-      b.remove_prefix(static_cast<std::size_t>(size));
-    }
+    for (const auto item : array_elements(b)) out.push_back(Codec<T>::decode(item));
     return out;
   }
 };
@@ -229,39 +240,27 @@ class Params {
       if (value)
         add(*value);
       else
-        put(Codec<typename T::value_type>::oid, true, 0);
+        values_.push_back({Codec<typename T::value_type>::oid, 0, -1});
     } else {
-      const auto at = data_.size();
+      const auto start = data_.size();
       Codec<T>::encode(data_, value);
-      put(Codec<T>::oid, false, at);
+      values_.push_back(
+          {Codec<T>::oid, static_cast<int>(start), static_cast<int>(data_.size() - start)});
     }
   }
 
-  int size() const { return static_cast<int>(types_.size()); }
-  const Oid* types() const { return types_.data(); }
-  const int* lengths() const { return lengths_.data(); }
-  const int* formats() const { return formats_.data(); }
-  /// Valid as long as this object is neither changed nor moved.
-  std::vector<const char*> values() const {
-    std::vector<const char*> out(types_.size());
-    for (std::size_t i = 0; i < out.size(); ++i)
-      out[i] = null_[i] ? nullptr : data_.data() + starts_[i];
-    return out;
-  }
+  struct Value {
+    Oid type;
+    int start;   ///< in data()
+    int length;  ///< -1: NULL
+  };
+  std::span<const Value> values() const { return values_; }
+  /// All values one after another.
+  const char* data() const { return data_.data(); }
 
  private:
-  void put(Oid type, bool null, std::size_t start) {
-    types_.push_back(type);
-    formats_.push_back(1);
-    lengths_.push_back(null ? 0 : static_cast<int>(data_.size() - start));
-    starts_.push_back(start);
-    null_.push_back(null);
-  }
   std::string data_;
-  std::vector<Oid> types_;
-  std::vector<int> lengths_, formats_;
-  std::vector<std::size_t> starts_;
-  std::vector<bool> null_;
+  boost::container::small_vector<Value, 12> values_;
 };
 
 struct FreeResult {

@@ -1,6 +1,7 @@
 #include "pg/connection.h"
 
 #include "base/bytes.h"
+#include "base/check.h"
 #include "obs/log.h"
 
 namespace coditect::pg {
@@ -56,6 +57,15 @@ Error error_of(const SqlError& e) {
   error.detail_is_private = true;  // Citus's texts carry hosts and shard names
   return error;
 }
+
+bool is_conflict(const SqlError& e) { return e.state.starts_with("40"); }
+
+bool worth_a_retry(const SqlError& e) {
+  return is_conflict(e) || e.state == "26000" || e.state == "57P01" || e.state == "57P02" ||
+         (e.state == "0A000" && e.message.contains("cached plan"));
+}
+
+bool is_named_statement(const Command& command) { return command.name.contains('.'); }
 
 SqlFailure::SqlFailure(SqlError e) : Failure(error_of(e)), sql_(std::move(e)) {}
 
@@ -122,52 +132,64 @@ bool Connection::idle() const {
   return !broken_ && PQtransactionStatus(conn_.get()) == PQTRANS_IDLE;
 }
 
-void Connection::send(std::span<const Command> commands, std::vector<std::string_view>& prepares) {
+void Connection::send(const Command& command) {
   PGconn* const c = conn_.get();
-  for (const auto& command : commands) {
-    const auto& p = command.params;
-    const auto values = p.values();
-    bool sent = false;
-    if (command.name.empty()) {
-      sent = PQsendQueryParams(c, command.sql.c_str(), p.size(), p.types(), values.data(),
-                               p.lengths(), p.formats(), 1) == 1;
-    } else {
-      const std::string name(command.name);
-      sent = true;
-      if (!prepared_.contains(command.name)) {
-        sent = PQsendPrepare(c, name.c_str(), command.sql.c_str(), p.size(), p.types()) == 1;
-        prepares.push_back(command.name);
-        // A second use in this flush finds the statement; a failure takes the name out again.
-        prepared_.insert(command.name);
-      } else {
-        prepares.push_back({});
-      }
-      sent = sent && PQsendQueryPrepared(c, name.c_str(), p.size(), values.data(), p.lengths(),
-                                         p.formats(), 1) == 1;
-    }
-    if (command.name.empty()) prepares.push_back({});
-    if (!sent) lost("send");
+  constexpr std::size_t kMost = 64;
+  Oid types[kMost];
+  const char* values[kMost];
+  int lengths[kMost], formats[kMost];
+  const auto given = command.params.values();
+  CHECK(given.size() <= kMost);
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    types[i] = given[i].type;
+    values[i] = given[i].length < 0 ? nullptr : command.params.data() + given[i].start;
+    lengths[i] = std::max(given[i].length, 0);
+    formats[i] = 1;
   }
-  if (PQpipelineSync(c) != 1) lost("sync");
+  const int count = static_cast<int>(given.size());
+  prepares_.push_back({});
+  bool sent = true;
+  if (command.name.empty()) {
+    sent =
+        PQsendQueryParams(c, command.sql.c_str(), count, types, values, lengths, formats, 1) == 1;
+  } else {
+    // A second use in this flush finds the statement; a failure takes the name out again.
+    if (prepared_.insert(command.name).second) {
+      prepares_.back() = command.name;
+      sent = PQsendPrepare(c, command.name.data(), command.sql.c_str(), count, types) == 1;
+    }
+    sent = sent &&
+           PQsendQueryPrepared(c, command.name.data(), count, values, lengths, formats, 1) == 1;
+  }
+  if (!sent) lost("send");
 }
 
 Async<Connection::Outcome> Connection::run(std::span<const Command> commands, Deadline deadline) {
+  std::vector<const Command*> all;
+  for (const auto& c : commands) all.push_back(&c);
+  return run(std::move(all), deadline);
+}
+
+Async<Connection::Outcome> Connection::run(std::vector<const Command*> commands,
+                                           Deadline deadline) {
   if (broken_) lost("use of a broken connection");
   expired_ = false;
   broken_ = true;  // until all answers are read: whoever unwinds this leaves a broken connection
   arm(deadline);
-  std::vector<std::string_view> prepares;  // per command: the name prepared before it, or empty
-  send(commands, prepares);
+  prepares_.clear();
+  for (const Command* command : commands) send(*command);
+  if (PQpipelineSync(conn_.get()) != 1) lost("sync");
 
   Outcome outcome;
+  outcome.results.reserve(commands.size());
   std::size_t at = 0;
-  bool preparing = !prepares.empty() && !prepares[0].empty();
+  bool preparing = !prepares_.empty() && !prepares_[0].empty();
   const auto next = [&] {
     if (preparing) {
       preparing = false;
     } else {
       ++at;
-      preparing = at < prepares.size() && !prepares[at].empty();
+      preparing = at < prepares_.size() && !prepares_[at].empty();
     }
   };
   for (;;) {
@@ -194,13 +216,13 @@ Async<Connection::Outcome> Connection::run(std::span<const Command> commands, De
         next();
         break;
       case PGRES_PIPELINE_ABORTED:
-        if (preparing) prepared_.erase(prepares[at]);
+        if (preparing) prepared_.erase(prepares_[at]);
         next();
         break;
       default:
         if (PQstatus(conn_.get()) == CONNECTION_BAD) lost("answer");
         if (!outcome.error) outcome.error = sql_error(r.get());
-        if (preparing) prepared_.erase(prepares[at]);
+        if (preparing) prepared_.erase(prepares_[at]);
         next();
     }
   }

@@ -16,11 +16,24 @@
 
 namespace coditect::pg {
 
-/// One command of a flush. A named one is prepared once per connection; the name must have static
-/// storage and always stand for the same text.
+/// The text of a command: static, or its own.
+class Sql {
+ public:
+  Sql(const char* with_static_storage) : text_(with_static_storage) {}
+  Sql(std::string text) : own_(std::move(text)) {}
+
+  const char* c_str() const { return text_ != nullptr ? text_ : own_.c_str(); }
+
+ private:
+  const char* text_ = nullptr;
+  std::string own_;
+};
+
+/// One command of a flush. A named one is prepared once per connection; the name must be a literal
+/// and always stand for the same text.
 struct Command {
   std::string_view name;
-  std::string sql;
+  Sql sql;
   Params params;
 };
 
@@ -31,6 +44,13 @@ struct SqlError {
   std::string constraint;  ///< may be empty; without Citus's shard suffix
   std::string message;
 };
+
+/// Whether a second try on a fresh connection may cure it; it changed nothing.
+bool worth_a_retry(const SqlError& e);
+/// Serialization failure or deadlock (class 40): the connection is as good as before.
+bool is_conflict(const SqlError& e);
+/// Whether it is a caller's statement ("projects.get"), not one of the transaction ("begin").
+bool is_named_statement(const Command& command);
 
 /// An SqlError that ends the unit of work, as the Code that fits its state.
 class SqlFailure : public Failure {
@@ -62,6 +82,8 @@ class Connection : private async::Watchdog::Entry {
   /// rest, and an open transaction waits for a ROLLBACK. Throws `database_connection_lost`, or
   /// `database_timeout` when the deadline passes; the connection is broken then.
   Async<Outcome> run(std::span<const Command> commands, Deadline deadline);
+  /// The same for commands that lie in several places.
+  Async<Outcome> run(std::vector<const Command*> commands, Deadline deadline);
 
   /// Waits for a NOTIFY; the payloads that have come, none when the deadline has passed.
   Async<std::vector<std::string>> notifications(Deadline deadline);
@@ -77,7 +99,7 @@ class Connection : private async::Watchdog::Entry {
  private:
   explicit Connection(async::Loop& loop);
   void on_deadline() override;
-  void send(std::span<const Command> commands, std::vector<std::string_view>& prepares);
+  void send(const Command& command);
   Async<> wait(async::Ready what);
   void watch_socket();
   [[noreturn]] void lost(std::string_view where);
@@ -88,6 +110,7 @@ class Connection : private async::Watchdog::Entry {
   std::unique_ptr<PGconn, Finish> conn_;
   asio::posix::stream_descriptor socket_;
   std::unordered_set<std::string_view> prepared_;
+  std::vector<std::string_view> prepares_;  ///< of the flush: the name prepared first, or empty
   std::chrono::steady_clock::time_point opened_at_;
   bool broken_ = false;
   bool expired_ = false;

@@ -69,6 +69,12 @@ TEST_F(PgTest, ATransactionThatIsNotCommittedIsRolledBackAndItsConnectionStaysGo
   run(pool.stop());
 }
 
+Async<> write_drop(Pool& pool) {
+  Transaction tx(pool, after(5s), {});
+  tx.defer({{}, "DROP TABLE guarded", {}});
+  co_await tx.commit();
+}
+
 Async<std::string> fail_inside(Pool& pool) {
   Transaction tx(pool, after(5s), {});
   try {
@@ -100,6 +106,105 @@ TEST_F(PgTest, ADeadlineEndsTheStatementOnBothSidesAndTheConnectionIsNotReused) 
                command("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' "
                        "AND state = 'active' AND pid <> pg_backend_pid()")));
   EXPECT_EQ(decode_value<std::int64_t>(left.get(), 0, 0), 0);
+  run(pool.stop());
+}
+
+/// A read with a local setting of its own, which it must see and nobody else.
+Async<std::int64_t> read_own(Pool& pool, std::int64_t n, bool fails = false) {
+  std::vector<Command> prelude;
+  prelude.push_back({{}, "SET LOCAL test.own = '" + std::to_string(n) + "'", {}});
+  Command command{"t.own", "SELECT current_setting('test.own')::bigint + 0 * $1", Params::of(n)};
+  if (fails) command = {"t.fails", "SELECT 1 / ($1 - $1)", Params::of(n)};
+  const auto r = co_await read(pool, after(5s), std::move(prelude), std::move(command));
+  co_return decode_value<std::int64_t>(r.get(), 0, 0);
+}
+
+Async<int> many_reads(Pool& pool, int count, int every_fails, int& wrong) {
+  int failed = 0, open = count;
+  async::TaskGroup tasks(static_cast<asio::io_context&>(
+      (co_await asio::this_coro::executor).target<asio::io_context::executor_type>()->context()));
+  const auto one = [&](int n) -> Async<> {
+    try {
+      if (co_await read_own(pool, n, n % every_fails == 0) != n) ++wrong;
+    } catch (const SqlFailure& f) {  // expected of those that divide by zero, and of no other
+      if (f.sql().state == "22012" && n % every_fails == 0)
+        ++failed;
+      else
+        ++wrong;
+    }
+    --open;
+  };
+  for (int n = 1; n <= count; ++n) tasks.spawn("read", one(n));
+  while (open > 0) co_await async::sleep_for(5ms);
+  co_await tasks.stop();
+  co_return failed;
+}
+
+TEST_F(PgTest, ReadsThatShareAFlushKeepTheirSettingsResultsAndErrorsApart) {
+  Pool pool(loop_, settings(2), metrics_, "t");
+  int wrong = 0;
+  run(many_reads(pool, 10, 1000, wrong));  // now the statement is known to be fast
+  for (int round = 0; round < 5; ++round) {
+    EXPECT_EQ(run(many_reads(pool, 200, 7, wrong)), 200 / 7);
+    EXPECT_EQ(wrong, 0);
+  }
+  run(pool.stop());
+}
+
+TEST_F(PgTest, AReadThatHoldsUpItsFlushDoesNotHoldUpTheOthers) {
+  Pool pool(loop_, settings(2), metrics_, "t");
+  // Fast so far; then one of them is slow for its argument.
+  const auto one = [&](std::int64_t ms) -> Async<std::int64_t> {
+    const auto r =
+        co_await read(pool, after(5s), {},
+                      {"t.sometimes", "SELECT $1 FROM pg_sleep($1 / 1000.0)", Params::of(ms)});
+    co_return decode_value<std::int64_t>(r.get(), 0, 0);
+  };
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(run(one(0)), 0);
+  auto slow = asio::co_spawn(loop_.io(), one(1500), asio::use_future);
+  std::vector<std::future<std::int64_t>> fast;
+  for (int i = 0; i < 3; ++i) fast.push_back(asio::co_spawn(loop_.io(), one(0), asio::use_future));
+  const auto start = std::chrono::steady_clock::now();
+  for (auto& f : fast)
+    while (f.wait_for(0s) != std::future_status::ready) loop_.io().run_one();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
+  while (slow.wait_for(0s) != std::future_status::ready) loop_.io().run_one();
+  EXPECT_EQ(slow.get(), 1500);
+  run(pool.stop());
+}
+
+Async<std::string> guarded(Pool& pool, bool refuse, bool explained) {
+  std::vector<Command> prelude;
+  prelude.push_back({"t.guard", "SELECT 1 / $1", Params::of(std::int64_t{refuse ? 0 : 1})});
+  Transaction::Guard guard;
+  guard.refused = [explained]() -> Async<> {
+    if (explained) fail(Code::permission_denied, "explained", "");
+    co_return;
+  };
+  Transaction tx(pool, after(5s), std::move(prelude), std::move(guard));
+  tx.defer({{}, "CREATE TABLE guarded (n int)", {}});
+  try {
+    co_await tx.commit();
+  } catch (const Failure& f) {
+    co_return std::string(f.error().reason);
+  }
+  co_return "committed";
+}
+
+TEST_F(PgTest, AGuardStopsTheCommitThatTravelsWithIt) {
+  Pool pool(loop_, settings(1), metrics_, "t");
+  const auto exists = [&] {
+    const auto r =
+        run(read(pool, after(5s), {}, command("SELECT to_regclass('guarded') IS NOT NULL")));
+    return decode_value<bool>(r.get(), 0, 0);
+  };
+  EXPECT_EQ(run(guarded(pool, true, true)), "explained");
+  EXPECT_FALSE(exists());
+  EXPECT_EQ(run(guarded(pool, true, false)), "transaction_conflict");
+  EXPECT_FALSE(exists());
+  EXPECT_EQ(run(guarded(pool, false, true)), "committed");
+  EXPECT_TRUE(exists());
+  run(write_drop(pool));
   run(pool.stop());
 }
 

@@ -59,15 +59,19 @@ void Pool::drop_idle() {
 }
 
 void Pool::observe(std::string_view statement, std::chrono::steady_clock::duration time) {
-  auto& histogram = statement_seconds_[statement];
-  if (histogram == nullptr)
-    histogram = &metrics_.seconds("coditect_db_statement_seconds", "Flush that held the statement",
-                                  {{"statement", std::string(statement)}});
-  histogram->Observe(std::chrono::duration<double>(time).count());
+  auto& known = statements_[statement.data()];
+  if (known.seconds == nullptr)
+    known.seconds =
+        &metrics_.seconds("coditect_db_statement_seconds", "Flush that held the statement",
+                          {{"statement", std::string(statement)}});
+  const double seconds = std::chrono::duration<double>(time).count();
+  known.seconds->Observe(seconds);
+  known.average = known.average < 0 ? seconds : known.average + (seconds - known.average) / 32;
 }
 
 Async<std::unique_ptr<Connection>> Pool::open(Deadline deadline) {
   ++total_;
+  ++opening_;
   try {
     auto c = co_await Connection::open(loop_, settings_.conninfo,
                                        std::min(deadline, after(settings_.connect_timeout)));
@@ -86,9 +90,11 @@ Async<std::unique_ptr<Connection>> Pool::open(Deadline deadline) {
     backoff_.reset();
     retry_at_ = {};
     open_gauge_.Increment();
+    --opening_;
     co_return c;
   } catch (...) {  // counts the failure and passes it on
     --total_;
+    --opening_;
     retry_at_ = std::chrono::steady_clock::now() + backoff_.next();
     throw;
   }
@@ -105,18 +111,22 @@ std::unique_ptr<Connection> Pool::take_idle() {
   return nullptr;
 }
 
+void Pool::check_backoff() const {
+  if (std::chrono::steady_clock::now() < retry_at_)
+    throw Failure({Code::unavailable,
+                   "database_connection_lost",
+                   "waiting before the next try",
+                   {},
+                   std::chrono::seconds(1)});
+}
+
 Async<Lease> Pool::acquire(Deadline deadline) {
   const auto asked = std::chrono::steady_clock::now();
   Lease lease;
   if (auto c = take_idle()) {
     lease = Lease(*this, std::move(c));
   } else if (total_ < settings_.size) {
-    if (asked < retry_at_)
-      throw Failure({Code::unavailable,
-                     "database_connection_lost",
-                     "waiting before the next try",
-                     {},
-                     std::chrono::seconds(1)});
+    check_backoff();
     lease = Lease(*this, co_await open(deadline));
   } else {
     lease = co_await wait_for_one(deadline);
@@ -161,8 +171,10 @@ Async<Lease> Pool::wait_for_one(Deadline deadline) {
 }
 
 void Pool::hand_on(std::unique_ptr<Connection> c) {
-  if (waiters_.empty()) {
+  leases_turn_ = !leases_turn_;
+  if (waiters_.empty() || (!reads_.empty() && !leases_turn_)) {
     idle_.push_back(std::move(c));
+    if (!reads_.empty()) start_reads();
     return;
   }
   Waiter* first = waiters_.front();
@@ -175,7 +187,8 @@ void Pool::forget_one() {
   --total_;
   lost_.Increment();
   open_gauge_.Decrement();
-  if (!waiters_.empty()) tasks_.spawn("open a database connection", open_for_waiters());
+  if (!waiters_.empty() || !reads_.empty())
+    tasks_.spawn("open a database connection", open_for_waiters());
 }
 
 void Pool::give_back(std::unique_ptr<Connection> c) {
@@ -208,12 +221,13 @@ Async<> Pool::recycle(std::unique_ptr<Connection> c) {
 }
 
 Async<> Pool::open_for_waiters() {
-  if (waiters_.empty() || total_ >= settings_.size) co_return;
+  if ((waiters_.empty() && reads_.empty()) || total_ >= settings_.size) co_return;
   try {
     hand_on(co_await open(after(settings_.connect_timeout)));
   } catch (const Failure& f) {  // nobody awaits this task: the waiters get the outcome
     obs::log(obs::Level::warn, "cannot connect to the database", {{"error", f.what()}});
     if (total_ > 0) co_return;
+    refuse_reads(f.error());
     for (Waiter* waiter : std::exchange(waiters_, {})) {
       waiter->refused = true;
       waiter->timer.cancel();

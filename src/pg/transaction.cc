@@ -7,17 +7,11 @@
 namespace coditect::pg {
 namespace {
 
-/// A failure that a second try on a fresh connection may cure, and that changed nothing.
-bool worth_a_retry(const SqlError& e) {
-  return e.state.starts_with("40") || e.state == "26000" || e.state == "57P01" ||
-         e.state == "57P02" || (e.state == "0A000" && e.message.contains("cached plan"));
-}
-
 void observe(Pool& pool, const std::vector<Command>& commands,
              std::chrono::steady_clock::time_point start) {
   const auto time = std::chrono::steady_clock::now() - start;
   for (const auto& command : commands)
-    if (!command.name.empty() && command.name.contains('.')) pool.observe(command.name, time);
+    if (is_named_statement(command)) pool.observe(command.name, time);
 }
 
 }  // namespace
@@ -36,13 +30,12 @@ std::vector<Command> opening(const Pool& pool, Deadline deadline, bool read_only
   return commands;
 }
 
-Transaction::Transaction(Pool& pool, Deadline deadline, std::vector<Command> prelude,
-                         Inspect inspect)
+Transaction::Transaction(Pool& pool, Deadline deadline, std::vector<Command> prelude, Guard guard)
     : pool_(&pool),
       deadline_(deadline),
       waiting_(std::move(prelude)),
       prelude_size_(waiting_.size()),
-      inspect_(inspect) {}
+      guard_(std::move(guard)) {}
 
 void Transaction::defer(Command command) {
   CHECK(!over_);
@@ -50,7 +43,6 @@ void Transaction::defer(Command command) {
 }
 
 Async<Connection::Outcome> Transaction::send() {
-  CHECK(!over_);
   if (!lease_) lease_ = co_await pool_->acquire(deadline_);
   const bool first = !std::exchange(begun_, true);
   std::size_t opened = 0;
@@ -64,18 +56,28 @@ Async<Connection::Outcome> Transaction::send() {
   const auto start = std::chrono::steady_clock::now();
   auto outcome = co_await lease_->run(commands, deadline_);
   observe(*pool_, commands, start);
-  if (outcome.error && worth_a_retry(*outcome.error) && !outcome.error->state.starts_with("40"))
+  const auto guarded = opened + prelude_size_;
+  if (first && outcome.error && outcome.error->state == "22012" && guard_.refused &&
+      outcome.results.size() < guarded)
+    co_await refuse();
+  if (outcome.error && worth_a_retry(*outcome.error) && !is_conflict(*outcome.error))
     lease_->discard();
-  if (first && inspect_ != nullptr && outcome.results.size() >= opened + prelude_size_) {
+  if (first && guard_.passed && outcome.results.size() >= guarded) {
     std::vector<Result> prelude;
-    for (std::size_t i = 0; i < prelude_size_; ++i)
-      prelude.push_back(std::move(outcome.results[opened + i]));
-    inspect_(prelude);
+    for (std::size_t i = opened; i < guarded; ++i) prelude.push_back(std::move(outcome.results[i]));
+    guard_.passed(prelude);
   }
   co_return outcome;
 }
 
+Async<> Transaction::refuse() {
+  co_await rollback();
+  co_await guard_.refused();
+  fail(Code::unavailable, "transaction_conflict", "what was refused is allowed by now");
+}
+
 Async<std::optional<SqlError>> Transaction::try_flush() {
+  CHECK(!over_);
   if (waiting_.empty()) co_return std::nullopt;
   auto outcome = co_await send();
   co_return std::move(outcome.error);
@@ -93,20 +95,22 @@ Async<Result> Transaction::run(Command command) {
 }
 
 Async<> Transaction::commit() {
-  co_await flush();
+  if (!begun_ && waiting_.empty()) co_return;
+  defer({"commit", "COMMIT", {}});
   over_ = true;
-  if (!begun_) co_return;
-  const std::vector<Command> commands{{"commit", "COMMIT", {}}};
   Connection::Outcome outcome;
   try {
-    outcome = co_await lease_->run(commands, deadline_);
-  } catch (const Failure& f) {  // nobody can tell whether it happened: say so
-    throw Failure(
-        {Code::unavailable, "commit_outcome_unknown", f.what(), {}, std::chrono::seconds(1)});
+    outcome = co_await send();
+  } catch (const Failure& f) {  // told apart: whether COMMIT may have reached the server
+    // Nobody can tell whether it happened: say so.
+    if (lease_ && lease_->broken())
+      throw Failure(
+          {Code::unavailable, "commit_outcome_unknown", f.what(), {}, std::chrono::seconds(1)});
+    throw;
   }
   if (outcome.error) throw SqlFailure(std::move(*outcome.error));
   // COMMIT of an aborted transaction succeeds, with the tag ROLLBACK.
-  if (std::string_view(PQcmdStatus(outcome.results.front().get())) != "COMMIT")
+  if (std::string_view(PQcmdStatus(outcome.results.back().get())) != "COMMIT")
     fail(Code::internal, "transaction_rolled_back", "the server answered COMMIT with ROLLBACK");
   lease_.give_back();
 }
@@ -123,33 +127,22 @@ Async<> Transaction::rollback() {
   lease_.give_back();
 }
 
+Async<Results> read(Pool& pool, Deadline deadline, std::vector<Command> prelude,
+                    std::vector<Command> commands) {
+  auto all = opening(pool, deadline, true);
+  all.reserve(all.size() + prelude.size() + commands.size() + 1);
+  std::ranges::move(prelude, std::back_inserter(all));
+  const auto wanted = all.size(), count = commands.size();
+  std::ranges::move(commands, std::back_inserter(all));
+  all.push_back({"commit", "COMMIT", {}});
+  return pool.read(std::move(all), wanted, count, deadline);
+}
+
 Async<Result> read(Pool& pool, Deadline deadline, std::vector<Command> prelude, Command command) {
-  auto commands = opening(pool, deadline, true);
-  std::ranges::move(prelude, std::back_inserter(commands));
-  const auto wanted = commands.size();
+  std::vector<Command> commands;
   commands.push_back(std::move(command));
-  commands.push_back({"commit", "COMMIT", {}});
-  for (int attempt = 1;; ++attempt) {
-    auto lease = co_await pool.acquire(deadline);
-    const auto start = std::chrono::steady_clock::now();
-    bool lost = false;
-    try {
-      auto outcome = co_await lease->run(commands, deadline);
-      observe(pool, commands, start);
-      if (!outcome.error) co_return std::move(outcome.results[wanted]);
-      if (attempt > 1 || !worth_a_retry(*outcome.error))
-        throw SqlFailure(std::move(*outcome.error));
-      // A new connection has no stale statement.
-      if (!outcome.error->state.starts_with("40")) lost = true;
-    } catch (const SqlFailure&) {
-      throw;
-    } catch (const Failure& f) {  // a read may be repeated: branch on the reason
-      if (attempt > 1 || f.error().reason != "database_connection_lost") throw;
-      lost = true;
-    }
-    if (lost) pool.drop_idle();
-    if (lost) lease->discard();
-  }
+  auto results = co_await read(pool, deadline, std::move(prelude), std::move(commands));
+  co_return std::move(results.front());
 }
 
 }  // namespace coditect::pg

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -6,17 +7,25 @@
 
 namespace coditect::pg {
 
-/// One transaction on a pooled connection. Nothing is sent before the first run() or flush(), which
-/// sends BEGIN, the prelude and all deferred commands in one flush. Commit is explicit; a
+/// One transaction on a pooled connection. Nothing is sent before the first run(), flush() or
+/// commit(), which sends BEGIN, the prelude and all deferred commands in one flush. COMMIT travels
+/// with the commands that wait for it: the server skips it after an error. Commit is explicit; a
 /// transaction that goes out of scope is rolled back.
 class Transaction {
  public:
-  /// Looks at the prelude's results before anything else does; throws to refuse the transaction.
-  using Inspect = void (*)(const std::vector<Result>& prelude);
+  /// What the prelude guards. A guard is a command that fails with SQLSTATE 22012
+  /// (division_by_zero) when the transaction must not happen: the server then skips all that
+  /// follows, COMMIT included, without a round trip to ask first.
+  struct Guard {
+    /// Sees the prelude's results once they are there.
+    std::function<void(const std::vector<Result>& prelude)> passed;
+    /// Finds out why and throws; runs after the ROLLBACK. When it finds nothing any more, the
+    /// transaction fails as a conflict that may be tried again.
+    std::function<Async<>()> refused;
+  };
 
   /// `prelude`: commands after BEGIN, e.g. SET LOCAL.
-  Transaction(Pool& pool, Deadline deadline, std::vector<Command> prelude,
-              Inspect inspect = nullptr);
+  Transaction(Pool& pool, Deadline deadline, std::vector<Command> prelude, Guard guard = {});
   Transaction(Transaction&&) = default;
 
   /// Sends the command with the next flush; its result is checked for errors, then dropped.
@@ -37,19 +46,22 @@ class Transaction {
 
  private:
   Async<Connection::Outcome> send();
+  Async<> refuse();
 
   Pool* pool_;
   Deadline deadline_;
   Lease lease_;
   std::vector<Command> waiting_;
   std::size_t prelude_size_;
-  Inspect inspect_;
+  Guard guard_;
   bool begun_ = false;
   bool over_ = false;
 };
 
-/// One read in one flush: BEGIN, prelude, command, COMMIT. Repeated once on a new connection when
-/// the connection was lost or the server asks for a retry. Throws SqlFailure.
+/// Reads in one flush: BEGIN, prelude, commands, COMMIT; the commands' results. See Pool::read().
+Async<Results> read(Pool& pool, Deadline deadline, std::vector<Command> prelude,
+                    std::vector<Command> commands);
+/// The same for one command.
 Async<Result> read(Pool& pool, Deadline deadline, std::vector<Command> prelude, Command command);
 
 /// The commands that open a transaction: BEGIN, and SET LOCAL statement_timeout when the deadline

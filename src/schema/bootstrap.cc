@@ -63,6 +63,7 @@ void make_database(Direct& db, const std::string& administrator, const std::stri
   db.execute("REVOKE ALL ON DATABASE " + db.quote_name(name) + " FROM PUBLIC");
   for (const char* role : kLoginRoles)
     db.execute("GRANT CONNECT ON DATABASE " + db.quote_name(name) + " TO " + role);
+  db.execute("GRANT TEMPORARY ON DATABASE " + db.quote_name(name) + " TO coditect_import");
 
   Direct inside(rebuild(administrator, {{"dbname", name}}));
   inside.execute(std::string("SET ROLE ") + kOwner);

@@ -14,7 +14,8 @@ struct DatabaseNames {
 
 /// The login roles; ARCHITECTURE tells what each may do.
 inline constexpr const char* kLoginRoles[] = {"coditect_migrator", "coditect_app",
-                                              "coditect_maintenance", "coditect_operator"};
+                                              "coditect_maintenance", "coditect_operator",
+                                              "coditect_import"};
 
 /// Makes the roles (with these passwords, by role name) and the two databases, where they are
 /// missing. The administrator needs CREATEROLE and CREATEDB, not superuser. Idempotent. Blocks.

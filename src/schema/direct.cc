@@ -6,6 +6,26 @@
 
 namespace coditect::schema {
 
+void append_copy_row(std::string& out, std::initializer_list<std::optional<std::string_view>> row) {
+  bool first = true;
+  for (const auto& field : row) {
+    if (!std::exchange(first, false)) out += '\t';
+    if (!field) {
+      out += "\\N";
+      continue;
+    }
+    for (const char c : *field) {
+      if (c == '\\' || c == '\t' || c == '\n' || c == '\r') {
+        out += '\\';
+        out += c == '\t' ? 't' : c == '\n' ? 'n' : c == '\r' ? 'r' : '\\';
+      } else {
+        out += c;
+      }
+    }
+  }
+  out += '\n';
+}
+
 Direct::Direct(const std::string& conninfo) : conn_(PQconnectdb(conninfo.c_str())) {
   if (PQstatus(conn_.get()) != CONNECTION_OK)
     fail(Code::unavailable, "database_unreachable", std::string(trim(PQerrorMessage(conn_.get()))));
@@ -47,6 +67,21 @@ std::vector<Direct::Row> Direct::query(const std::string& sql,
                         : std::optional<std::string>(PQgetvalue(r.get(), i, k)));
   }
   return rows;
+}
+
+void Direct::copy_in(const std::string& statement, const std::string& rows) {
+  const pg::Result started(PQexec(conn_.get(), statement.c_str()));
+  bool ok = PQresultStatus(started.get()) == PGRES_COPY_IN;
+  constexpr std::size_t kPiece = 1 << 20;
+  for (std::size_t at = 0; ok && at < rows.size(); at += kPiece)
+    ok = PQputCopyData(conn_.get(), rows.data() + at,
+                       static_cast<int>(std::min(kPiece, rows.size() - at))) == 1;
+  ok = ok && PQputCopyEnd(conn_.get(), nullptr) == 1;
+  while (const pg::Result r{ok ? PQgetResult(conn_.get()) : nullptr})
+    if (PQresultStatus(r.get()) != PGRES_COMMAND_OK) ok = false;
+  if (!ok)
+    fail(PQstatus(conn_.get()) == CONNECTION_OK ? Code::internal : Code::unavailable, "copy_failed",
+         std::string(trim(PQerrorMessage(conn_.get()))));
 }
 
 std::string Direct::quote_name(const std::string& name) {

@@ -8,6 +8,9 @@
 
 namespace coditect::schema {
 
+/// A line of COPY's text format: fields in order, escaped; nullopt is NULL.
+void append_copy_row(std::string& out, std::initializer_list<std::optional<std::string_view>> row);
+
 /// A blocking connection for administration: migrations and set-up run in the command line's own
 /// thread. Throws Failure; a database's own words are the detail, for the one who administers it.
 class Direct {
@@ -21,6 +24,9 @@ class Direct {
   std::vector<Row> query(const std::string& sql, const std::vector<std::string>& values = {});
   /// As execute(), but an SQL error is its SQLSTATE, the rest a Failure.
   std::optional<std::string> try_execute(const std::string& sql, std::string* message = nullptr);
+
+  /// COPY ... FROM STDIN of these rows, in text format.
+  void copy_in(const std::string& statement, const std::string& rows);
 
   std::string quote_name(const std::string& name);
   std::string quote_text(const std::string& text);

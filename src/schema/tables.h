@@ -53,6 +53,7 @@ struct CoreTables {
       Table{"operators", Kind::global},
       Table{"operator_log", Kind::global},
       Table{"leases", Kind::global},
+      Table{"imports", Kind::global},
   };
 };
 

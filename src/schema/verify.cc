@@ -43,7 +43,9 @@ void compare_names(Direct& db, Problems& problems, std::span<const Table> tables
 }
 
 void check_roles(Direct& db, Problems& problems) {
-  const std::string serving = "('coditect_app', 'coditect_operator', 'coditect_maintenance')";
+  const std::string serving =
+      "('coditect_app', 'coditect_operator', 'coditect_maintenance', "
+      "'coditect_import')";
   report_rows(
       db, problems,
       "role {} is a superuser, bypasses row-level security, or may create roles or databases",

@@ -4,18 +4,13 @@ namespace coditect::tenancy {
 namespace {
 
 /// The fence: every write holds its tenant's state row, so suspension, deletion and moves wait for
-/// running writes and stop new ones at once.
-constexpr TenantStatement<std::string> kLockState{
-    "tenancy.lock_state", "SELECT s.state FROM tenant_state s WHERE s.tenant_id = $1 FOR SHARE"};
-
-void require_active(const std::vector<pg::Result>& prelude) {
-  const auto state = detail::at_most_one<std::string>(prelude.back());
-  if (!state) fail(Code::not_found, "tenant_not_found");
-  if (*state == "suspended")
-    fail(Code::permission_denied, "tenant_suspended", "the organization is suspended");
-  if (*state != "active")
-    fail(Code::permission_denied, "tenant_deleted", "the organization is deleted");
-}
+/// running writes and stop new ones at once. Divides by zero unless the tenant is active.
+constexpr TenantStatement<std::int32_t> kFence{
+    "tenancy.fence",
+    "SELECT 1 / count(x.state)::int FROM (SELECT s.state FROM tenant_state s WHERE s.tenant_id = "
+    "$1 AND s.state = 'active' FOR SHARE) AS x"};
+constexpr TenantStatement<std::string> kState{
+    "tenancy.state", "SELECT s.state FROM tenant_state s WHERE s.tenant_id = $1"};
 
 /// SET takes no parameters: the number's text is safe. set_config() would not reach Citus workers.
 pg::Command set_tenant(std::int64_t id) {
@@ -32,18 +27,53 @@ std::vector<pg::Command> Db<D>::prelude() const {
 }
 
 template <Door D>
+Async<pg::Result> Db<D>::read(pg::Command command) const {
+  std::vector<pg::Command> commands;
+  const bool accompanied = companion_ != nullptr && !companion_->done();
+  if (accompanied) commands.push_back(companion_->command());
+  commands.push_back(std::move(command));
+  auto results = co_await pg::read(*pool_, deadline_, prelude(), std::move(commands));
+  if (accompanied) companion_->inspect(results.front());
+  co_return std::move(results.back());
+}
+
+template <Door D>
+Async<> Db<D>::accompany() const {
+  if (companion_ == nullptr || companion_->done()) co_return;
+  const auto result = co_await pg::read(*pool_, deadline_, prelude(), companion_->command());
+  companion_->inspect(result);
+}
+
+/// After a fence that refused: the credential's failing first, then the tenant's.
+template <Door D>
+Async<> Db<D>::explain_refusal() const {
+  if constexpr (D == Door::tenant) {
+    co_await accompany();
+    const auto state = co_await maybe_one(kState);
+    if (!state) fail(Code::not_found, "tenant_not_found");
+    if (*state == "suspended")
+      fail(Code::permission_denied, "tenant_suspended", "the organization is suspended");
+    if (*state != "active")
+      fail(Code::permission_denied, "tenant_deleted", "the organization is deleted");
+  }
+}
+
+template <Door D>
 Tx<D> Db<D>::begin(Fence fence) const {
   auto commands = prelude();
-  pg::Transaction::Inspect inspect = nullptr;
-  if constexpr (D != Door::tenant) {
-    (void)fence;
-  } else {
-    if (fence == Fence::fenced) {
-      commands.push_back(detail::command(kLockState, tenant()));
-      inspect = require_active;
+  pg::Transaction::Guard guard;
+  if (D == Door::tenant && fence == Fence::fenced) {
+    if (companion_ != nullptr && !companion_->done()) {
+      commands.push_back(companion_->fence());
+      guard.passed = [c = companion_](const std::vector<pg::Result>& results) {
+        c->inspect(results.back());
+      };
+    } else {
+      commands.push_back({kFence.name, kFence.sql, pg::Params::of(*tenant_)});
     }
+    guard.refused = [db = *this] { return db.explain_refusal(); };
   }
-  return Tx<D>(pg::Transaction(*pool_, deadline_, std::move(commands), inspect), tenant_);
+  return Tx<D>(pg::Transaction(*pool_, deadline_, std::move(commands), std::move(guard)), tenant_);
 }
 
 template class Db<Door::tenant>;

@@ -37,6 +37,21 @@ std::optional<Row> at_most_one(const pg::Result& r) {
 
 }  // namespace detail
 
+/// A statement that travels with the first one that a TenantDb sends, in the same flush and before
+/// it, and whose result is looked at first: what it throws is the outcome of both.
+class Companion {
+ public:
+  virtual ~Companion() = default;
+  virtual pg::Command command() const = 0;
+  /// The same as the guard of a transaction that writes: it also locks the tenant's state row FOR
+  /// SHARE, and fails (pg::Transaction::Guard) where inspect() would throw.
+  virtual pg::Command fence() const = 0;
+  /// The result of either.
+  virtual void inspect(const pg::Result& result) = 0;
+  /// Whether it need not travel any more.
+  virtual bool done() const = 0;
+};
+
 /// A transaction: explicit commit, rolled back otherwise. See pg::Transaction for when things are
 /// sent.
 template <Door D>
@@ -106,33 +121,38 @@ class Db {
   template <class Registry, class Row, class... Args>
   Async<std::vector<Row>> all(const BasicStatement<D, Registry, Row, Args...>& st,
                               std::type_identity_t<Args>... args) const {
-    const auto result =
-        co_await pg::read(*pool_, deadline_, prelude(), detail::command(st, tenant(), args...));
+    const auto result = co_await read(detail::command(st, tenant(), args...));
     co_return pg::decode_rows<Row>(result.get());
   }
   template <class Registry, class Row, class... Args>
   Async<std::optional<Row>> maybe_one(const BasicStatement<D, Registry, Row, Args...>& st,
                                       std::type_identity_t<Args>... args) const {
-    const auto result =
-        co_await pg::read(*pool_, deadline_, prelude(), detail::command(st, tenant(), args...));
+    const auto result = co_await read(detail::command(st, tenant(), args...));
     co_return detail::at_most_one<Row>(result);
   }
+
+  /// Sends the companion alone, if it has not been looked at yet.
+  Async<> accompany() const;
 
   /// `unfenced`: without looking at the tenant's state row, for the transaction that makes it.
   enum class Fence { fenced, unfenced };
   Tx<D> begin(Fence fence = Fence::fenced) const;
 
  protected:
-  Db(pg::Pool& pool, Deadline deadline, std::optional<std::int64_t> tenant)
-      : pool_(&pool), deadline_(deadline), tenant_(tenant) {}
+  Db(pg::Pool& pool, Deadline deadline, std::optional<std::int64_t> tenant,
+     Companion* companion = nullptr)
+      : pool_(&pool), deadline_(deadline), tenant_(tenant), companion_(companion) {}
 
  private:
   const std::int64_t* tenant() const { return tenant_ ? &*tenant_ : nullptr; }
   std::vector<pg::Command> prelude() const;
+  Async<pg::Result> read(pg::Command command) const;
+  Async<> explain_refusal() const;
 
   pg::Pool* pool_;
   Deadline deadline_;
   std::optional<std::int64_t> tenant_;
+  Companion* companion_ = nullptr;
 };
 
 }  // namespace coditect::tenancy
@@ -141,7 +161,10 @@ namespace coditect {
 
 class TenantDb : public tenancy::Db<tenancy::Door::tenant> {
  public:
-  TenantDb(pg::Pool& cell, Tenant tenant, Deadline deadline) : Db(cell, deadline, tenant.id()) {}
+  /// `companion` must outlive this and all transactions begun here.
+  TenantDb(pg::Pool& cell, Tenant tenant, Deadline deadline,
+           tenancy::Companion* companion = nullptr)
+      : Db(cell, deadline, tenant.id(), companion) {}
 };
 
 class GlobalDb : public tenancy::Db<tenancy::Door::global> {

@@ -71,11 +71,40 @@ std::optional<TenantRecord> from_entry(std::string_view text) {
 
 std::string change_payload(const TenantRecord& record) { return to_entry(record); }
 
+TenantKnowledge::TenantKnowledge()
+    : salt_(to_string(make_uuid7())), changes_(65536, std::chrono::minutes(5)) {}
+
+std::uint64_t TenantKnowledge::hash_of(std::string_view slug) const {
+  return std::hash<std::string>()(salt_ + std::string(slug));
+}
+
+std::optional<TenantKnowledge::Change> TenantKnowledge::change_of(std::int64_t tenant) {
+  if (!any_change_.load(std::memory_order_acquire)) return std::nullopt;
+  const std::lock_guard lock(mutex_);
+  const auto* change = changes_.find(tenant);
+  return change != nullptr ? std::optional(*change) : std::nullopt;
+}
+
+void TenantKnowledge::on_change(const TenantRecord& record) {
+  identities_.erase(record.public_id.uuid());
+  const std::lock_guard lock(mutex_);
+  const auto* known = changes_.find(record.id);
+  if (known == nullptr || known->epoch < record.epoch)
+    changes_.put(record.id, {record.epoch, record.state, std::chrono::steady_clock::now()});
+  any_change_.store(true, std::memory_order_release);
+}
+
+void TenantKnowledge::on_gap() {
+  identities_.clear();
+  last_gap_ = std::chrono::steady_clock::now().time_since_epoch().count();
+}
+
 Directory::Directory(pg::Pool& pool, redis::Client& redis, const DirectoryFeed& feed,
-                     obs::Metrics& metrics)
+                     TenantKnowledge& knowledge, obs::Metrics& metrics)
     : pool_(pool),
       redis_(redis),
       feed_(feed),
+      knowledge_(knowledge),
       cache_(kEntries, kMemory),
       least_epoch_(kEntries, kRedis * 2),
       memory_hits_(metrics.counter("coditect_directory_lookups_total", "Tenant lookups",
@@ -126,6 +155,18 @@ Async<std::optional<TenantRecord>> Directory::by_public_id(TenantPublicId id, De
   co_return co_await find(id_key(id), load);
 }
 
+Async<std::optional<TenantIdentity>> Directory::identity(TenantPublicId id, Deadline deadline) {
+  if (feed_.current()) {
+    if (const auto known = knowledge_.find(id)) co_return known;
+  }
+  const auto gap = knowledge_.last_gap();
+  const auto record = co_await by_public_id(id, deadline);
+  if (!record) co_return std::nullopt;
+  const TenantIdentity identity{record->id, knowledge_.hash_of(record->slug)};
+  if (knowledge_.last_gap() == gap) knowledge_.put(id, identity);
+  co_return identity;
+}
+
 Async<std::optional<TenantRecord>> Directory::from_redis(const std::string& key) {
   try {
     const auto reply = co_await redis_.command(key, {"GET", key});
@@ -157,6 +198,7 @@ Async<> Directory::announce(TenantRecord record) {
 void Directory::on_change(const std::string& payload) {
   const auto record = from_entry(payload);
   if (!record) return on_gap();  // a message of another version: believe nothing
+  knowledge_.on_change(*record);
   for (const auto& key : {slug_key(record->slug), id_key(record->public_id)}) {
     cache_.erase(key);
     const auto* known = least_epoch_.find(key);
@@ -165,6 +207,7 @@ void Directory::on_change(const std::string& payload) {
 }
 
 void Directory::on_gap() {
+  knowledge_.on_gap();
   cache_.clear();
   distrust_redis_until_ = std::chrono::steady_clock::now() + kRedis;
 }

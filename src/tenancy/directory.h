@@ -1,10 +1,12 @@
 #pragma once
 #include <atomic>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "async/loop.h"
+#include "base/fixed_cache.h"
 #include "base/lru_cache.h"
 #include "pg/listener.h"
 #include "redis/client.h"
@@ -33,15 +35,69 @@ std::string change_payload(const TenantRecord& record);
 /// Whether the process hears of changes; one for all loops.
 class DirectoryFeed;
 
+/// What of a tenant does not change while it stays in its cell.
+struct TenantIdentity {
+  std::int64_t id;
+  std::uint64_t slug;  ///< TenantKnowledge::hash_of(slug)
+};
+
+/// What all loops of the process know of tenants, beside the half second of each. An identity tells
+/// where to look, not what is allowed: whoever uses one reads the tenant's state from its cell in
+/// the same transaction. A change that the feed tells of is kept here until the cell has it too.
+class TenantKnowledge {
+ public:
+  TenantKnowledge();
+
+  std::optional<TenantIdentity> find(const TenantPublicId& id) {
+    return identities_.find(id.uuid());
+  }
+  void put(const TenantPublicId& id, const TenantIdentity& identity) {
+    identities_.put(id.uuid(), identity);
+  }
+  /// 64 bits by which slugs are compared; another function in each process.
+  std::uint64_t hash_of(std::string_view slug) const;
+
+  struct Change {
+    std::int64_t epoch;
+    TenantState state;
+    std::chrono::steady_clock::time_point at;
+  };
+  /// The latest change that was told of in the last minutes.
+  std::optional<Change> change_of(std::int64_t tenant);
+  void on_change(const TenantRecord& record);
+  /// Changes may have been missed: forgets everything.
+  void on_gap();
+  std::chrono::steady_clock::time_point last_gap() const {
+    return std::chrono::steady_clock::time_point(
+        std::chrono::steady_clock::duration(last_gap_.load(std::memory_order_relaxed)));
+  }
+
+ private:
+  struct Hash {
+    std::size_t operator()(const Uuid& id) const { return std::hash<Uuid>()(id); }
+  };
+  static constexpr std::size_t kIdentities = 1'250'000;  ///< 50 MiB when full
+  FixedCache<Uuid, TenantIdentity, Hash> identities_{kIdentities};
+  std::string salt_;
+  std::mutex mutex_;
+  LruCache<std::int64_t, Change> changes_;
+  std::atomic<bool> any_change_{false};
+  std::atomic<std::int64_t> last_gap_{0};
+};
+
 /// Finds tenants: memory (half a second), then Redis, then the directory database. A change of
 /// state reaches every process within a second: by NOTIFY in milliseconds, and when that channel
 /// is not known to be alive only memory's half second is trusted. One per loop.
 class Directory {
  public:
-  Directory(pg::Pool& pool, redis::Client& redis, const DirectoryFeed& feed, obs::Metrics& metrics);
+  Directory(pg::Pool& pool, redis::Client& redis, const DirectoryFeed& feed,
+            TenantKnowledge& knowledge, obs::Metrics& metrics);
 
   Async<std::optional<TenantRecord>> by_slug(std::string slug, Deadline deadline);
   Async<std::optional<TenantRecord>> by_public_id(TenantPublicId id, Deadline deadline);
+  /// Where to look for the tenant; from memory as long as the feed is alive.
+  Async<std::optional<TenantIdentity>> identity(TenantPublicId id, Deadline deadline);
+  TenantKnowledge& knowledge() { return knowledge_; }
 
   /// Puts a changed record where other processes look first.
   Async<> announce(TenantRecord record);
@@ -61,6 +117,7 @@ class Directory {
   pg::Pool& pool_;
   redis::Client& redis_;
   const DirectoryFeed& feed_;
+  TenantKnowledge& knowledge_;
   LruCache<std::string, TenantRecord> cache_;
   LruCache<std::string, std::int64_t> least_epoch_;  ///< by key, after a change
   std::chrono::steady_clock::time_point distrust_redis_until_{};

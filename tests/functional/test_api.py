@@ -263,6 +263,43 @@ class Api(PlatformTest):
         self.assertNotIn(made.json["secret"][-49:-6], self.platform.sql("SELECT string_agg(encode(secret_hash, 'escape'), ' ') FROM api_keys"))
         self.assertFalse(made.json["secret"] in self.platform.log())
 
+    def test_one_who_may_not_ask_is_not_told_why_the_request_was_wrong(self):
+        """The first request of a key checks it together with its statement: the refusal comes first all the same."""
+        def fresh(scopes):
+            made = self.a.post(self.a.own("/api-keys"), {"name": "k", "scopes": scopes}).json
+            return Client(self.platform.port, made["secret"], "acme"), made["api_key"]["id"]
+
+        rows = lambda: int(self.platform.sql("SELECT count(*) FROM projects WHERE name = 'never'"))  # noqa: E731
+        wrong = [("GET", "/projects/no-id", None), ("GET", "/projects?page_token=forged", None), ("GET", "/projects?nonsense=1", None),
+                 ("POST", "/projects", {"name": 7}), ("POST", "/projects", {"name": "never"}), ("GET", "/tasks?page_size=200", None)]
+        for method, path, body in wrong:
+            for headers in ({}, {"Idempotency-Key": f"k-{path}"}):
+                revoked, key_id = fresh(["data_read", "data_write"])
+                self.assertEqual(self.a.delete(self.a.own("/api-keys/" + key_id)).status, 200)
+                self.assertEqual(revoked.send(method, self.a.own(path), body, headers=headers).code, "invalid_credentials", path)
+                wrong_secret = Client(self.platform.port, self.b.key.replace(self.b.key.split("_")[1], self.a.key.split("_")[1]), "acme")
+                self.assertEqual(wrong_secret.send(method, self.a.own(path), body, headers=headers).status, 401, path)
+                unfit, _ = fresh(["members_read"])
+                self.assertEqual(unfit.send(method, self.a.own(path), body, headers=headers).code, "permission_denied", path)
+                stranger, _ = fresh(["members_read"])
+                self.assertEqual(stranger.send(method, self.b.own(path), body, headers=headers).code, "tenant_not_found", path)
+        self.assertEqual(rows(), 0)
+        able, _ = fresh(["data_write"])
+        self.assertEqual(able.post(self.a.own("/projects"), {"name": "never"}).status, 201)
+        self.assertEqual(rows(), 1)
+
+    def test_a_suspended_tenants_keys_stop_at_once_also_for_keys_never_seen(self):
+        c = self.platform.sign_up()
+        unseen = [Client(self.platform.port, c.post(c.own("/api-keys"), {"name": "k"}).json["secret"], c.slug) for _ in range(3)]
+        operator = self.platform.operator()
+        why = {"headers": {"X-Reason": "a test"}}
+        self.assertEqual(operator.post(f"/v1/operator/tenants/{c.slug}/suspend", **why).status, 200)
+        for method, client in (("GET", c), ("POST", c), ("GET", unseen[0]), ("POST", unseen[1])):
+            self.assertEqual(client.send(method, c.own("/projects"), {"name": "x"} if method == "POST" else None).code, "tenant_suspended")
+        self.assertEqual(operator.post(f"/v1/operator/tenants/{c.slug}/resume", **why).status, 200)
+        for client in (c, *unseen):
+            self.assertEqual(client.post(c.own("/projects"), {"name": "x"}).status, 201)
+
     def test_nobody_gives_a_role_that_holds_more_than_they_do(self):
         made = self.a.post(self.a.own("/api-keys"), {"name": "m", "scopes": ["members_manage", "members_read"]})
         manager = Client(self.platform.port, made.json["secret"], "acme")

@@ -83,7 +83,8 @@ int bootstrap(const ProgramSettings& settings, const std::string& administrator)
       {"coditect_app", &d.app_password},
       {"coditect_operator", &d.operator_password},
       {"coditect_maintenance", &d.maintenance_password},
-      {"coditect_migrator", &d.migrator_password}};
+      {"coditect_migrator", &d.migrator_password},
+      {"coditect_import", &d.import_password}};
   for (const auto& [role, password] : given)
     if (!password->empty()) passwords.emplace(role, *password);
   schema::bootstrap(administrator.empty() ? d.url.reveal() : administrator, passwords, d.names);

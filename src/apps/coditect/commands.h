@@ -43,6 +43,18 @@ int new_operator(const ProgramSettings& settings, const std::string& name);
 std::optional<std::string> first_operator(const ProgramSettings& settings,
                                           const std::string& administrator);
 
+struct ImportOptions {
+  std::string file;
+  std::string format;  ///< csv or jsonl; empty: by the file's name
+  std::string api_keys_file, rejects_file;
+  std::string state;
+  int step = 10000;
+  bool dry_run = false;
+};
+int import_tenants(ProgramSettings& settings, const ImportOptions& options);
+/// Where a running `coditect up` keeps its databases, with their passwords and sealing keys.
+void settings_from_state(ProgramSettings& settings, const std::string& state);
+
 /// Exit codes by cause; see docs/reference/cli.md.
 int exit_code(Code code);
 

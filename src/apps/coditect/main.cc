@@ -179,6 +179,31 @@ int run(int argc, char** argv) {
   program.add_flags(boot);
   on(boot, [&] { return program.load(), bootstrap(program.settings, administrator); });
 
+  ImportOptions import_options;
+  auto* tenants = app.add_subcommand("tenant", "Organizations in bulk");
+  tenants->require_subcommand(1);
+  auto* import_command = tenants->add_subcommand(
+      "import", "Onboard organizations from a file; the same command goes on after a stop");
+  import_command
+      ->add_option("file", import_options.file,
+                   "CSV with the header slug,name,owner_email[,owner_password_hash], or one JSON "
+                   "object of these a line")
+      ->required();
+  import_command->add_option("--format", import_options.format,
+                             "csv or jsonl; default: csv when the name ends so, else jsonl");
+  import_command->add_option("--api-keys", import_options.api_keys_file,
+                             "make an API key for each and write slug,key lines to this file");
+  import_command->add_option("--rejects", import_options.rejects_file,
+                             "where to write refused lines; default: FILE.rejects.jsonl");
+  import_command->add_option("--step", import_options.step, "lines of one transaction")
+      ->check(CLI::Range(1, 100000));
+  import_command->add_flag("--dry-run", import_options.dry_run,
+                           "check every line, write to no database");
+  with_state(import_command, import_options.state);
+  program.add_flags(import_command);
+  on(import_command,
+     [&] { return program.load(), import_tenants(program.settings, import_options); });
+
   auto* settings_command =
       app.add_subcommand("settings", "Every setting, its value and where the value came from");
   settings_command->add_flag("--markdown", markdown, "as the reference page");

@@ -37,6 +37,8 @@ void ProgramSettings::describe(config::Table& t) {
         "password of coditect_maintenance");
   t.add("database.migrator_password", database.migrator_password,
         "password of coditect_migrator; only for coditect migrate");
+  t.add("database.import_password", database.import_password,
+        "password of coditect_import; only for coditect tenant import");
   t.add("database.cell_pool", database.cell_pool, {1, 1000},
         "connections of one event loop to the cell");
   t.add("database.directory_pool", database.directory_pool, {1, 1000},

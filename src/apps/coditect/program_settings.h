@@ -10,7 +10,7 @@ namespace coditect::app {
 struct DatabaseSettings {
   Secret url;  ///< the server; may hold a password
   schema::DatabaseNames names;
-  Secret app_password, operator_password, maintenance_password, migrator_password;
+  Secret app_password, operator_password, maintenance_password, migrator_password, import_password;
   int cell_pool = 8, directory_pool = 4;
   pg::PoolSettings pool;
 };

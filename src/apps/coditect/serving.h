@@ -38,6 +38,8 @@ class Serving {
   obs::Metrics metrics_;
   obs::SpanQueue spans_;
   async::BlockingPool hashing_;
+  auth::KnownKeys known_keys_;
+  tenancy::TenantKnowledge knowledge_;
   auth::Routes routes_;
   std::string openapi_, docs_;
   async::Loops loops_;

@@ -169,6 +169,7 @@ class Up {
     take("operator", d.operator_password, password);
     take("maintenance", d.maintenance_password, password);
     take("migrator", d.migrator_password, password);
+    take("import", d.import_password, password);
     if (state_.read_file("operator.key") && settings_.sealing_keys.empty() &&
         settings_.sealing_key_file.empty() && !secrets.contains("sealing_keys"))
       fail(Code::failed_precondition, "state_directory_damaged",
@@ -200,7 +201,8 @@ class Up {
                         {{"coditect_app", d.app_password},
                          {"coditect_operator", d.operator_password},
                          {"coditect_maintenance", d.maintenance_password},
-                         {"coditect_migrator", d.migrator_password}},
+                         {"coditect_migrator", d.migrator_password},
+                         {"coditect_import", d.import_password}},
                         d.names);
       const auto report = [](const std::string& line) {
         obs::log(obs::Level::info, "migrate", {{"step", line}});
@@ -311,6 +313,22 @@ void detach() {
 }
 
 }  // namespace
+
+void settings_from_state(ProgramSettings& settings, const std::string& path) {
+  auto state = StateDir::open(path.empty() ? StateDir::default_path() : path);
+  const auto ports = state.read_values("ports");
+  if (!state.owner() || !ports.contains("postgres"))
+    fail(Code::invalid_argument, "setting_missing",
+         "set database.url (--database-url or CODITECT_DATABASE_URL), or --state of a running "
+         "'coditect up'");
+  const auto secrets = state.read_values("secrets");
+  settings.database.url = Secret("host=" + state.socket_dir() + " port=" + ports.at("postgres"));
+  const auto take = [&secrets](const std::string& name, Secret& member) {
+    if (member.empty() && secrets.contains(name)) member = Secret(secrets.at(name));
+  };
+  take("import", settings.database.import_password);
+  if (settings.sealing_key_file.empty()) take("sealing_keys", settings.sealing_keys);
+}
 
 int up(ProgramSettings& settings, config::Table& table, const UpOptions& options) {
   const auto user = unprivileged_user();

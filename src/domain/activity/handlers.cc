@@ -63,9 +63,8 @@ http::RawJson raw(const std::optional<pg::Json>& json) { return {json ? json->te
 
 /// Whether the credential may read the things of this type themselves: what they were is only for
 /// those who may see what they are.
-bool may_read(const TenantRead& ctx, const std::string& type) {
+bool may_read(auth::PermissionSet own, const std::string& type) {
   using auth::Permission;
-  const auto& own = ctx.principal().permissions;
   if (type == "member") return own.has(Permission::members_read);
   if (type == "api_key") return own.has(Permission::api_keys_read);
   if (type == "tenant") return own.has(Permission::tenant_read);
@@ -94,13 +93,14 @@ Async<Reply<Page<Activity>>> list(TenantRead& ctx) {
     rows.pop_back();
     page.next_page_token = ctx.next_token(rows.back().id.str());
   }
+  const auto own = co_await ctx.permissions();
   for (const auto& r : rows)
     page.items.push_back(
         {r.id, r.actor_type,
          r.actor_id ? std::optional(type_id(r.actor_type, *r.actor_id)) : std::nullopt, r.verb,
          r.target_type, type_id(r.target_type, r.target_id),
-         raw(may_read(ctx, r.target_type) ? r.before : std::nullopt),
-         raw(may_read(ctx, r.target_type) ? r.after : std::nullopt), r.request_id, r.created_at});
+         raw(may_read(own, r.target_type) ? r.before : std::nullopt),
+         raw(may_read(own, r.target_type) ? r.after : std::nullopt), r.request_id, r.created_at});
   co_return Reply<Page<Activity>>{std::move(page)};
 }
 

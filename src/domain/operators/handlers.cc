@@ -85,7 +85,7 @@ GlobalDb directory(OperatorContext& ctx) {
   return GlobalDb(ctx.services.directory_operator, ctx.request.deadline);
 }
 
-std::string slug_of(const OperatorContext& ctx) { return ctx.params.find("tenant")->second; }
+std::string slug_of(const OperatorContext& ctx) { return ctx.params.at("tenant"); }
 
 [[noreturn]] void no_tenant() {
   fail(Code::not_found, "tenant_not_found", "there is no such organization");

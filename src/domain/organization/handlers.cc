@@ -27,7 +27,7 @@ audit::Actor actor(const TenantContext& ctx) {
 
 Async<OrganizationRow> read_organization(TenantContext& ctx) {
   auto row = co_await GlobalDb(ctx.services.directory, ctx.request.deadline)
-                 .maybe_one(kOrganization, ctx.access.record.id);
+                 .maybe_one(kOrganization, ctx.access.tenant.id());
   if (!row) fail(Code::not_found, "tenant_not_found");
   co_return *row;
 }
@@ -39,7 +39,7 @@ Async<Reply<Organization>> get_organization(TenantRead& ctx) {
 
 Async<Reply<Organization>> patch_organization(TenantAct& ctx, PatchOrganization body) {
   auto tx = GlobalDb(ctx.services.directory, ctx.request.deadline).begin();
-  const auto before = co_await tx.maybe_one(kLockOrganization, ctx.access.record.id);
+  const auto before = co_await tx.maybe_one(kLockOrganization, ctx.access.tenant.id());
   if (!before) fail(Code::not_found, "tenant_not_found");
   ctx.require_match(before->version);
   auto after = *before;
@@ -54,7 +54,7 @@ Async<Reply<Organization>> patch_organization(TenantAct& ctx, PatchOrganization 
                        .after = http::to_json<Organization>(after),
                        .request_id = ctx.request.id});
   co_await cell.flush();
-  tx.defer(kRename, ctx.access.record.id, after.name);
+  tx.defer(kRename, ctx.access.tenant.id(), after.name);
   co_await tx.commit();
   co_await cell.commit();
   co_return Reply<Organization>{after, 200, after.version + 1};
@@ -68,12 +68,12 @@ Async<> change_state(TenantAct& ctx, TenantState from, TenantState to, std::stri
     auto cell = TenantDb(s.cell, ctx.access.tenant, ctx.request.deadline).begin();
     audit::record(cell, {.actor = actor(ctx),
                          .verb = verb,
-                         .target = {"tenant", ctx.access.record.public_id.uuid()},
+                         .target = {"tenant", ctx.access.public_id.uuid()},
                          .request_id = ctx.request.id});
     co_await cell.commit();
   };
   if (to == TenantState::deleted) co_await note();
-  const auto record = co_await lifecycle.change(ctx.access.record.id, {from}, to,
+  const auto record = co_await lifecycle.change(ctx.access.tenant.id(), {from}, to,
                                                 "by the organization", ctx.request.deadline);
   if (!record)
     fail(Code::conflict, "tenant_state_conflict",
@@ -122,19 +122,19 @@ Async<Reply<Member>> get_member(TenantRead& ctx) {
 }
 
 /// Nobody gives, or takes from another, a role that holds more than they do themselves.
-void require_rank(const TenantContext& ctx, Role role) {
-  if (!ctx.principal().permissions.contains(auth::permissions_of(role)))
+Async<> require_rank(const TenantContext& ctx, Role role) {
+  if (!(co_await ctx.permissions()).contains(auth::permissions_of(role)))
     fail(Code::permission_denied, "role_exceeds_own",
          "the role holds more than the credential does");
 }
 
 Async<Reply<AddedMember>> add_member(TenantWrite& ctx, AddMember body) {
-  require_rank(ctx, body.role);
+  co_await require_rank(ctx, body.role);
   const auto valid = auth::valid_email(body.email.value);
   if (!valid) throw Failure(valid.error());
   const auto& email = *valid;
   const auto id = auth::MemberId::make();
-  const auto token = auth::InvitationToken::make(ctx.access.record.public_id, id);
+  const auto token = auth::InvitationToken::make(ctx.access.public_id, id);
   const auto mac = auth::secret_mac(ctx.services.keys, token.secret);
   const auto created = now(), expires = created + kInvitationLifetime;
   if (!co_await ctx.tx.maybe_one(kInvite, id, email, body.role, mac.key_id, pg::Bytes{mac.bytes},
@@ -168,8 +168,8 @@ Async<Reply<Member>> patch_member(TenantWrite& ctx, PatchMember body) {
   auto after = *before;
   if (body.role.present()) after.role = *body.role;
   if (after.role == before->role) co_return Reply<Member>{after, 200, after.version};
-  require_rank(ctx, before->role);
-  require_rank(ctx, after.role);
+  co_await require_rank(ctx, before->role);
+  co_await require_rank(ctx, after.role);
   if (before->role == Role::owner && before->state == MemberState::active)
     co_await keep_an_owner(ctx, id);
   ctx.tx.defer(kSetRole, id, after.role, now());
@@ -197,7 +197,7 @@ Async<Reply<Nothing>> remove_member(TenantWrite& ctx) {
   const auto id = ctx.path_id<auth::MemberId>("member", "member_not_found");
   const auto before = co_await ctx.tx.maybe_one(kLockMember, id);
   if (!before) fail(Code::not_found, "member_not_found");
-  require_rank(ctx, before->role);
+  co_await require_rank(ctx, before->role);
   if (before->role == Role::owner && before->state == MemberState::active)
     co_await keep_an_owner(ctx, id);
   const auto user = co_await ctx.tx.maybe_one(kRemoveMember, id, now());
@@ -209,12 +209,12 @@ Async<Reply<Nothing>> remove_member(TenantWrite& ctx) {
                          .request_id = ctx.request.id});
   if (user && *user)
     ctx.after_commit.push_back(
-        forget_user(ctx.services.directory, ctx.access.record.id, **user, ctx.request.deadline));
+        forget_user(ctx.services.directory, ctx.access.tenant.id(), **user, ctx.request.deadline));
   co_return Reply<Nothing>{};
 }
 
 ApiKey to_view(const TenantContext& ctx, const ApiKeyRow& row) {
-  const auth::ApiKeyToken token{ctx.access.record.public_id, row.id, {}};
+  const auth::ApiKeyToken token{ctx.access.public_id, row.id, {}};
   return {row.id,         row.name,       token.prefix(), row.scopes,
           row.created_at, row.expires_at, row.revoked_at};
 }
@@ -234,7 +234,7 @@ Async<Reply<CreatedApiKey>> create_key(TenantWrite& ctx, CreateApiKey body) {
   if (body.scopes) scopes = body.scopes->items;
   http::FieldErrors errors;
   if (scopes.empty()) errors.push_back({"/scopes", "too_short", "must name at least one scope"});
-  if (!ctx.principal().permissions.contains(auth::PermissionSet(scopes)))
+  if (!(co_await ctx.permissions()).contains(auth::PermissionSet(scopes)))
     errors.push_back(
         {"/scopes", "exceeds_own", "must not hold more than the credential that creates the key"});
   if (body.expires_at && *body.expires_at <= now())
@@ -244,7 +244,7 @@ Async<Reply<CreatedApiKey>> create_key(TenantWrite& ctx, CreateApiKey body) {
                    "the body breaks the rules named in errors", std::move(errors)});
   ApiKeyRow row{auth::ApiKeyId::make(), body.name.value, {}, now(), body.expires_at, {}};
   for (const auto p : scopes) row.scopes.emplace_back(boost::describe::enum_to_string(p, ""));
-  const auto token = auth::ApiKeyToken::make(ctx.access.record.public_id, row.id);
+  const auto token = auth::ApiKeyToken::make(ctx.access.public_id, row.id);
   const auto mac = auth::secret_mac(ctx.services.keys, token.secret);
   ctx.tx.defer(kAddKey, row.id, row.name, mac.key_id, pg::Bytes{mac.bytes}, row.scopes,
                ctx.principal().id, row.created_at, row.expires_at);
