@@ -173,11 +173,11 @@ class Platform:
         with open(path + ".keys", encoding="utf-8") as f:
             return [line.rstrip("\n").split(",") for line in f]
 
-    def load(self, requests, seconds=5, connections=64, expect=200, warm_up=1):
+    def load(self, requests, seconds=5, connections=64, expect=200, warm_up=1, rate=0):
         """Requests are (method, path, authorization, body); None: none."""
         path = f"{self.state}/requests.tsv"
         write_requests(path, requests)
-        return run_load(self.address, path, seconds, connections, expect, warm_up)
+        return run_load(self.address, path, seconds, connections, expect, warm_up, rate)
 
 
 def write_requests(path, requests):
@@ -186,9 +186,10 @@ def write_requests(path, requests):
             f.write(f"{method}\t{target}\t{authorization or '-'}\t{body or '-'}\n")
 
 
-def run_load(address, path, seconds=5, connections=64, expect=200, warm_up=1):
+def run_load(address, path, seconds=5, connections=64, expect=200, warm_up=1, rate=0, count=0):
     done = subprocess.run([LOAD, "--address", address, "--requests", path, "--seconds", str(seconds),
-                           "--connections", str(connections), "--expect", str(expect), "--warm-up", str(warm_up)],
+                           "--connections", str(connections), "--expect", str(expect), "--warm-up", str(warm_up),
+                           "--rate", str(rate), "--count", str(count)],
                           capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"load failed: {done.stderr}{done.stdout}")

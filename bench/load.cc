@@ -1,13 +1,16 @@
-/// A closed-loop HTTP/1.1 load generator that costs little, so that on a machine of few cores the
+/// An HTTP/1.1 load generator that costs little, so that on a machine of few cores the
 /// server under test is what is measured. Requests are written out before the clock starts; one
 /// thread, one epoll.
 ///
 ///   load --address 127.0.0.1:8080 --requests FILE [--connections 64] [--seconds 5] [--warm-up 1]
-///        [--count N] [--expect 200]
+///        [--count N] [--rate N] [--expect 200]
+///
+/// Without --rate each connection sends its next request when it has the answer (closed loop). With
+/// it requests become due at that rate, whatever the server does, and latency counts from then on.
 ///
 /// FILE: one request a line, tab-separated: METHOD PATH AUTHORIZATION BODY ("-": none). "{n}" in the
 /// body becomes a number that no other request of the run has. Connections take the requests in a
-/// pseudo-random order that is the same in each run. Prints one JSON object: counts by status,
+/// pseudo-random order that is the same in each run; with --count in the file's order. Prints one JSON object: counts by status,
 /// requests per second, latency percentiles in microseconds. Exit code 1 when an answer had another
 /// status than expected or a connection failed.
 #include <arpa/inet.h>
@@ -43,7 +46,7 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   std::string address, requests;
   int connections = 64, expect = 0;
-  double seconds = 5, warm_up = 1;
+  double seconds = 5, warm_up = 1, rate = 0;
   long count = 0;  ///< stop after so many instead of after a time
 };
 
@@ -69,10 +72,8 @@ class Histogram {
   double most_ = 0;
 };
 
-struct Request {
-  std::string before, after;  ///< around the number
-  std::string method;
-};
+/// Its bytes, in pieces between which the number stands.
+using Request = std::vector<std::string>;
 
 std::vector<Request> read_requests(const Options& o) {
   std::vector<Request> out;
@@ -89,17 +90,20 @@ std::vector<Request> read_requests(const Options& o) {
     std::string head = part[0] + " " + part[1] + " HTTP/1.1\r\nHost: " + o.address + "\r\n";
     if (part[2] != "-") head += "Authorization: " + part[2] + "\r\n";
     if (part[3] == "-" || part[3].empty()) {
-      out.push_back({head + "\r\n", "", part[0]});
+      out.push_back({head + "\r\n"});
       continue;
     }
-    const auto mark = part[3].find("{n}");
+    Request request;
+    std::size_t from = 0;
+    for (std::size_t mark = 0; (mark = part[3].find("{n}", from)) != std::string::npos;
+         from = mark + 3)
+      request.push_back(part[3].substr(from, mark - from));
+    request.push_back(part[3].substr(from));
     // The number always has ten digits, so the length is known.
-    const auto size = part[3].size() + (mark == std::string::npos ? 0 : 7);
-    head += "Content-Type: application/json\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n";
-    if (mark == std::string::npos)
-      out.push_back({head + part[3], "", part[0]});
-    else
-      out.push_back({head + part[3].substr(0, mark), part[3].substr(mark + 3), part[0]});
+    const auto size = part[3].size() + (request.size() - 1) * 7;
+    request[0] = head + "Content-Type: application/json\r\nContent-Length: " +
+                 std::to_string(size) + "\r\n\r\n" + request[0];
+    out.push_back(std::move(request));
   }
   if (out.empty()) die("--requests holds none");
   return out;
@@ -116,10 +120,19 @@ class Load {
     const auto begin = Clock::now();
     counting_from_ = begin + to_duration(o_.warm_up);
     const auto end = counting_from_ + to_duration(o_.seconds);
-    for (auto& c : connections_) send_next(c);
+    next_due_ = begin;
+    for (auto& c : connections_) go_on(c);
     std::array<epoll_event, 256> events;
     while (running_ > 0) {
-      const int n = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 1000);
+      send_due();
+      if (running_ == 0) break;
+      timespec wait{1, 0};
+      if (o_.rate > 0) {
+        const auto left = std::max(next_due_ - Clock::now(), Clock::duration(0));
+        wait = {0, std::min<long>(std::chrono::nanoseconds(left).count(), 999999999)};
+      }
+      const int n =
+          epoll_pwait2(epoll_, events.data(), static_cast<int>(events.size()), &wait, nullptr);
       const auto at = Clock::now();
       if (o_.count == 0 && at >= end) stopping_ = true;
       if (at > end + std::chrono::seconds(60) && o_.count == 0) die("the server does not answer");
@@ -161,21 +174,45 @@ class Load {
     ++running_;
   }
 
-  void send_next(Connection& c) {
+  /// The connection is free for its next request.
+  void go_on(Connection& c) {
+    if (o_.rate == 0)
+      send_next(c, Clock::now());
+    else
+      idle_.push_back(&c);
+  }
+
+  void send_due() {
+    if (o_.rate == 0) return;
+    if (stopping_) {
+      running_ -= static_cast<int>(idle_.size());
+      idle_.clear();
+      return;
+    }
+    for (const auto at = Clock::now(); next_due_ <= at && !idle_.empty();) {
+      Connection* c = idle_.back();
+      idle_.pop_back();
+      send_next(*c, next_due_);
+      next_due_ += to_duration(1 / o_.rate);
+    }
+  }
+
+  void send_next(Connection& c, Clock::time_point due) {
     if (stopping_ || (o_.count > 0 && sent_ >= o_.count)) {
       --running_;
       return;
     }
     ++sent_;
-    const auto& r = requests_[random_() % requests_.size()];
-    out_ = r.before;
-    if (!r.after.empty()) {
-      char digits[11];
-      std::snprintf(digits, sizeof digits, "%010ld", sent_);
+    const auto& r = o_.count == 0 ? requests_[random_() % requests_.size()]
+                                  : requests_[static_cast<std::size_t>(sent_) % requests_.size()];
+    out_ = r[0];
+    char digits[11];
+    std::snprintf(digits, sizeof digits, "%010ld", sent_);
+    for (std::size_t i = 1; i < r.size(); ++i) {
       out_ += digits;
-      out_ += r.after;
+      out_ += r[i];
     }
-    c.sent = Clock::now();
+    c.sent = due;
     c.waiting = true;
     if (send(c.fd, out_.data(), out_.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(out_.size()))
       lost(c);
@@ -190,7 +227,7 @@ class Load {
     if (stopping_) return;
     c.in.clear();
     open(c);
-    send_next(c);
+    go_on(c);
   }
 
   void receive(Connection& c, Clock::time_point at) {
@@ -232,7 +269,7 @@ class Load {
       --running_;
       open(c);
     }
-    send_next(c);
+    go_on(c);
   }
 
   void report() const {
@@ -260,7 +297,8 @@ class Load {
   long sent_ = 0, counted_ = 0;
   int running_ = 0;
   bool stopping_ = false, failed_ = false;
-  Clock::time_point counting_from_, last_;
+  Clock::time_point counting_from_, last_, next_due_;
+  std::vector<Connection*> idle_;
   std::map<int, long> statuses_;
   Histogram latency_;
 };
@@ -277,11 +315,12 @@ int main(int argc, char** argv) {
     else if (name == "--seconds") o.seconds = std::stod(value);
     else if (name == "--warm-up") o.warm_up = std::stod(value);
     else if (name == "--count") o.count = std::stol(value);
+    else if (name == "--rate") o.rate = std::stod(value);
     else if (name == "--expect") o.expect = std::stoi(value);
     else die("unknown option " + name);
   }
   if (o.address.empty() || o.requests.empty() || argc % 2 == 0)
     die("usage: load --address IPv4:PORT --requests FILE [--connections N] [--seconds N] "
-        "[--warm-up N] [--count N] [--expect STATUS]");
+        "[--warm-up N] [--count N] [--rate N] [--expect STATUS]");
   return Load(o, read_requests(o)).run();
 }

@@ -1,3 +1,4 @@
+#include <argon2.h>
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
@@ -62,6 +63,20 @@ TEST(Password, VerifiesItsOwnHashOnly) {
   EXPECT_TRUE(verify_password(Secret("correct horse"), phc));
   EXPECT_FALSE(verify_password(Secret("correct horsf"), phc));
   EXPECT_FALSE(verify_password(Secret("correct horse"), "no hash"));
+  // The library's own reading of the string is the oracle, both ways.
+  EXPECT_EQ(argon2id_verify(phc.c_str(), "correct horse", 13), ARGON2_OK);
+  char theirs[128];
+  ASSERT_EQ(argon2id_hash_encoded(2, 64, 2, "correct horse", 13, "somesalt", 8, 24, theirs,
+                                  sizeof theirs),
+            ARGON2_OK);
+  EXPECT_TRUE(is_password_hash(theirs));
+  EXPECT_TRUE(verify_password(Secret("correct horse"), theirs));
+  EXPECT_FALSE(verify_password(Secret("correct hors"), theirs));
+  for (const char* wrong :
+       {"$argon2i$v=19$m=64,t=1,p=1$c29tZXNhbHQ$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHQ$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ", "$argon2id$v=19$m=64,t=1,p=1$$"})
+    EXPECT_FALSE(is_password_hash(wrong)) << wrong;
   EXPECT_NE(phc, hash_password(Secret("correct horse"), cheap));
 }
 

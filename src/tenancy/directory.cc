@@ -9,14 +9,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kMemory = 500ms;
 constexpr auto kRedis = 30s;
-constexpr std::size_t kEntries = 65536;
+constexpr std::size_t kChanges = 65536;
 
-constexpr GlobalStatement<TenantRecord, std::string> kBySlug{
-    "directory.by_slug",
-    "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE slug = $1 AND state <> "
-    "'purged'"};
 constexpr GlobalStatement<TenantRecord, TenantPublicId> kByPublicId{
     "directory.by_public_id",
     "SELECT id, public_id, slug, cell, state, epoch FROM tenants WHERE public_id = $1 AND state <> "
@@ -29,7 +24,6 @@ const std::string kPutIfNewer =
     "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])\n"
     "return 1";
 
-std::string slug_key(const std::string& slug) { return "directory:slug:{" + slug + "}"; }
 std::string id_key(const TenantPublicId& id) { return "directory:id:{" + id.str() + "}"; }
 
 std::vector<std::string_view> split(std::string_view text) {
@@ -105,8 +99,7 @@ Directory::Directory(pg::Pool& pool, redis::Client& redis, const DirectoryFeed& 
       redis_(redis),
       feed_(feed),
       knowledge_(knowledge),
-      cache_(kEntries, kMemory),
-      least_epoch_(kEntries, kRedis * 2),
+      least_epoch_(kChanges, kRedis * 2),
       memory_hits_(metrics.counter("coditect_directory_lookups_total", "Tenant lookups",
                                    {{"from", "memory"}})),
       redis_hits_(metrics.counter("coditect_directory_lookups_total", "Tenant lookups",
@@ -119,45 +112,27 @@ bool Directory::redis_is_trusted() const {
          std::chrono::steady_clock::now() >= distrust_redis_until_;
 }
 
-template <class Load>
-Async<std::optional<TenantRecord>> Directory::find(std::string key, Load load) {
-  if (const auto* hit = cache_.find(key)) {
-    memory_hits_.Increment();
-    co_return *hit;
-  }
+Async<std::optional<TenantRecord>> Directory::by_public_id(TenantPublicId id, Deadline deadline) {
+  const auto key = id_key(id);
   if (redis_is_trusted()) {
     if (auto hit = co_await from_redis(key)) {
       redis_hits_.Increment();
-      cache_.put(key, *hit);
       co_return hit;
     }
   }
   misses_.Increment();
-  auto record = co_await load();
-  if (!record) co_return std::nullopt;  // absence is not cached: a signup must be seen at once
-  const auto* least = least_epoch_.find(key);
-  if (least == nullptr || record->epoch >= *least) {
-    cache_.put(key, *record);
-    if (redis_is_trusted()) co_await to_redis(key, *record);
-  }
+  auto record = co_await GlobalDb(pool_, deadline).maybe_one(kByPublicId, id);
+  // Absence is not kept: a signup must be seen at once.
+  if (record && redis_is_trusted()) co_await to_redis(key, *record);
   co_return record;
-}
-
-Async<std::optional<TenantRecord>> Directory::by_slug(std::string slug, Deadline deadline) {
-  const GlobalDb db(pool_, deadline);
-  const auto load = [&db, &slug] { return db.maybe_one(kBySlug, slug); };
-  co_return co_await find(slug_key(slug), load);
-}
-
-Async<std::optional<TenantRecord>> Directory::by_public_id(TenantPublicId id, Deadline deadline) {
-  const GlobalDb db(pool_, deadline);
-  const auto load = [&db, &id] { return db.maybe_one(kByPublicId, id); };
-  co_return co_await find(id_key(id), load);
 }
 
 Async<std::optional<TenantIdentity>> Directory::identity(TenantPublicId id, Deadline deadline) {
   if (feed_.current()) {
-    if (const auto known = knowledge_.find(id)) co_return known;
+    if (const auto known = knowledge_.find(id)) {
+      memory_hits_.Increment();
+      co_return known;
+    }
   }
   const auto gap = knowledge_.last_gap();
   const auto record = co_await by_public_id(id, deadline);
@@ -191,7 +166,6 @@ Async<> Directory::to_redis(std::string key, const TenantRecord& record) {
 
 Async<> Directory::announce(TenantRecord record) {
   on_change(change_payload(record));
-  co_await to_redis(slug_key(record.slug), record);
   co_await to_redis(id_key(record.public_id), record);
 }
 
@@ -199,16 +173,13 @@ void Directory::on_change(const std::string& payload) {
   const auto record = from_entry(payload);
   if (!record) return on_gap();  // a message of another version: believe nothing
   knowledge_.on_change(*record);
-  for (const auto& key : {slug_key(record->slug), id_key(record->public_id)}) {
-    cache_.erase(key);
-    const auto* known = least_epoch_.find(key);
-    least_epoch_.put(key, known != nullptr ? std::max(*known, record->epoch) : record->epoch);
-  }
+  const auto key = id_key(record->public_id);
+  const auto* known = least_epoch_.find(key);
+  least_epoch_.put(key, known != nullptr ? std::max(*known, record->epoch) : record->epoch);
 }
 
 void Directory::on_gap() {
   knowledge_.on_gap();
-  cache_.clear();
   distrust_redis_until_ = std::chrono::steady_clock::now() + kRedis;
 }
 

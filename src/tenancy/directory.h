@@ -41,7 +41,7 @@ struct TenantIdentity {
   std::uint64_t slug;  ///< TenantKnowledge::hash_of(slug)
 };
 
-/// What all loops of the process know of tenants, beside the half second of each. An identity tells
+/// What all loops of the process know of tenants. An identity tells
 /// where to look, not what is allowed: whoever uses one reads the tenant's state from its cell in
 /// the same transaction. A change that the feed tells of is kept here until the cell has it too.
 class TenantKnowledge {
@@ -85,15 +85,14 @@ class TenantKnowledge {
   std::atomic<std::int64_t> last_gap_{0};
 };
 
-/// Finds tenants: memory (half a second), then Redis, then the directory database. A change of
-/// state reaches every process within a second: by NOTIFY in milliseconds, and when that channel
-/// is not known to be alive only memory's half second is trusted. One per loop.
+/// Finds tenants: memory, then Redis, then the directory database. Changes come by NOTIFY in
+/// milliseconds; while that channel is not known to be alive neither memory nor Redis is believed.
+/// One per loop.
 class Directory {
  public:
   Directory(pg::Pool& pool, redis::Client& redis, const DirectoryFeed& feed,
             TenantKnowledge& knowledge, obs::Metrics& metrics);
 
-  Async<std::optional<TenantRecord>> by_slug(std::string slug, Deadline deadline);
   Async<std::optional<TenantRecord>> by_public_id(TenantPublicId id, Deadline deadline);
   /// Where to look for the tenant; from memory as long as the feed is alive.
   Async<std::optional<TenantIdentity>> identity(TenantPublicId id, Deadline deadline);
@@ -108,8 +107,6 @@ class Directory {
   void on_gap();
 
  private:
-  template <class Load>
-  Async<std::optional<TenantRecord>> find(std::string key, Load load);
   Async<std::optional<TenantRecord>> from_redis(const std::string& key);
   Async<> to_redis(std::string key, const TenantRecord& record);
   bool redis_is_trusted() const;
@@ -118,7 +115,6 @@ class Directory {
   redis::Client& redis_;
   const DirectoryFeed& feed_;
   TenantKnowledge& knowledge_;
-  LruCache<std::string, TenantRecord> cache_;
   LruCache<std::string, std::int64_t> least_epoch_;  ///< by key, after a change
   std::chrono::steady_clock::time_point distrust_redis_until_{};
   obs::Counter& memory_hits_;

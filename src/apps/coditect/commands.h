@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "apps/coditect/program_settings.h"
+#include "attack/campaign.h"
 
 /// One function per subcommand: read settings, construct, run. Each returns the exit code or throws
 /// a Failure, which main() prints.
@@ -42,6 +43,9 @@ int new_operator(const ProgramSettings& settings, const std::string& name);
 /// For `up`: makes the first operator where there is none; nullopt when there is one.
 std::optional<std::string> first_operator(const ProgramSettings& settings,
                                           const std::string& administrator);
+
+/// Prints the report; 1 when there are findings. `json_file`: "-" is standard output.
+int attack_service(const attack::Options& options, const std::string& json_file);
 
 struct ImportOptions {
   std::string file;

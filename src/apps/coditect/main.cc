@@ -33,7 +33,8 @@ namespace {
 
 /// Variables of the command line itself; all other CODITECT_* are settings.
 constexpr std::string_view kOwnVariables[] = {"CODITECT_CONFIG", "CODITECT_OPERATOR_KEY",
-                                              "CODITECT_STATE"};
+                                              "CODITECT_STATE", "CODITECT_ATTACK_KEY_A",
+                                              "CODITECT_ATTACK_KEY_B"};
 
 struct Program {
   ProgramSettings settings;
@@ -178,6 +179,48 @@ int run(int argc, char** argv) {
       "connection string of one who may create roles and databases; default: database.url");
   program.add_flags(boot);
   on(boot, [&] { return program.load(), bootstrap(program.settings, administrator); });
+
+  attack::Options attack_options;
+  std::string attack_json;
+  std::vector<std::string> attack_phases;
+  auto* attack_command = app.add_subcommand(
+      "attack", "Play one tenant against another over HTTP; exit code 1 when something differs");
+  attack_command->add_option("--url", attack_options.url, "the service, e.g. http://127.0.0.1:8080")
+      ->required();
+  auto* attack_a = attack_command->add_option("--tenant-a", attack_options.slug_a,
+                                              "the attacker; default: signs two tenants up");
+  auto* attack_key_a = attack_command->add_option("--key-a", attack_options.key_a, "its API key")
+                           ->envname("CODITECT_ATTACK_KEY_A");
+  auto* attack_b = attack_command->add_option("--tenant-b", attack_options.slug_b, "the other");
+  auto* attack_key_b = attack_command->add_option("--key-b", attack_options.key_b, "its API key")
+                           ->envname("CODITECT_ATTACK_KEY_B");
+  attack_a->needs(attack_key_a)->needs(attack_b)->needs(attack_key_b);
+  attack_b->needs(attack_a);
+  attack_command
+      ->add_option("--operator-key", attack_options.operator_key,
+                   "an operator's key, to try suspended tenants too")
+      ->envname("CODITECT_OPERATOR_KEY");
+  attack_command->add_option("--tenant-parameter", attack_options.tenant_parameter,
+                             "the path parameter that names the tenant");
+  std::vector<std::string> attack_phase_names;
+  std::string attack_phase_help = "only these:";
+  for (const auto& [name, what] : attack::phases()) {
+    attack_phase_names.push_back(name);
+    attack_phase_help += "\n  " + name + ": " + what;
+  }
+  attack_command->add_option("--phase", attack_phases, attack_phase_help)
+      ->check(CLI::IsMember(attack_phase_names));
+  attack_command->add_flag("--stop-at-first", attack_options.stop_at_first,
+                           "end at the first finding");
+  attack_command->add_option("--timeout", attack_options.timeout_seconds, "seconds for an answer")
+      ->check(CLI::Range(1, 3600));
+  attack_command->add_option("--json", attack_json,
+                             "write the report as JSON to this file; - : to "
+                             "standard output");
+  on(attack_command, [&] {
+    attack_options.phases = {attack_phases.begin(), attack_phases.end()};
+    return attack_service(attack_options, attack_json);
+  });
 
   ImportOptions import_options;
   auto* tenants = app.add_subcommand("tenant", "Organizations in bulk");
