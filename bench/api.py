@@ -7,7 +7,7 @@ weather. Lines api.read, api.list, api.insert: requests per second over transact
 """
 import argparse
 
-from harness import Cpu, Platform, interrupt_as_exit, median, note, pgbench, save, table
+from harness import Cpu, Platform, interrupt_as_exit, median, memory_mib, note, pgbench, save, table
 
 TENANTS, ROWS = 10_000, 25
 PROJECT = "018f0000-0000-7000-8000-%012x"
@@ -56,13 +56,15 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=int, default=4)
+    options.add_argument("--tenants", type=int, default=TENANTS)
+    options.add_argument("--no-save", action="store_true", help="keep bench/results as it is")
     options.add_argument("--only", default="read,list,insert")
     options.add_argument("--cell-pool", type=int, default=0, help="database.cell_pool; 0: the default")
     args = options.parse_args()
     interrupt_as_exit()
     with Platform(*(["--database-cell-pool", str(args.cell_pool)] if args.cell_pool else [])) as platform:
-        note(f"making {TENANTS:,} tenants with {ROWS} rows each")
-        keys, low, high = seed(platform)
+        note(f"making {args.tenants:,} tenants with {ROWS} rows each")
+        keys, low, high = seed(platform, args.tenants)
         all_cases = {n: c for n, c in cases(keys, low, high).items() if n in args.only.split(",")}
         rounds = {name: [] for name in all_cases}
         for number in range(args.rounds):
@@ -76,15 +78,15 @@ def main():
                                      "p50_us": http["p50_us"], "p99_us": http["p99_us"],
                                      **{f"{k}_us": v / count * 1e6 for k, v in used.items()}})
                 note(f"round {number + 1} {name}: {http['per_second']:,.0f}/s, pgbench {tps:,.0f}/s")
-        from harness import memory_mib
         memory = memory_mib(platform.api_pids())
         connections = platform.cell_connections()
         medians = {n: {k: median([r[k] for r in rs]) for k in rs[0]} for n, rs in rounds.items()}
-        table(f"{TENANTS:,} tenants, 64 HTTP connections, {connections} database connections, medians of {args.rounds} rounds",
+        table(f"{args.tenants:,} tenants, 64 HTTP connections, {connections} database connections, medians of {args.rounds} rounds",
               ["case", "HTTP/s", "pgbench/s", "p50 us", "p99 us", "CPU us: API", "PostgreSQL", "Redis"],
               [[n, m["http"], m["pgbench"], m["p50_us"], m["p99_us"], m["api_us"], m["postgres_us"], m["redis_us"]] for n, m in medians.items()])
         print(f"memory of the API: {memory:.1f} MiB\n")
-        save("api", {"rounds": rounds, "medians": medians, "memory_mib": memory, "connections": connections})
+        if not args.no_save:
+            save("api", {"rounds": rounds, "medians": medians, "memory_mib": memory, "connections": connections})
         for name, m in medians.items():
             print(f"api.{name} ratio={m['ratio']:.3f}")
 

@@ -34,6 +34,9 @@ target_compile_options(coditect_options INTERFACE
 target_compile_definitions(coditect_options INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
   BOOST_ASIO_DISABLE_BOOST_ARRAY CODITECT_VERSION="${PROJECT_VERSION}")
+if(CODITECT_MUTANTS)
+  target_compile_definitions(coditect_options INTERFACE CODITECT_MUTANTS)
+endif()
 target_link_options(coditect_options INTERFACE -fuse-ld=lld)
 if(CODITECT_SANITIZE)
   target_compile_options(coditect_options INTERFACE -fsanitize=${CODITECT_SANITIZE} -O1 -gline-tables-only)

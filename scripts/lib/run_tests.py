@@ -128,6 +128,10 @@ def main():
         if module.startswith("test_") and module.endswith(".py"):
             run(f"functional {module[5:-3]}", [sys.executable, "-m", "unittest", "-v", module[:-3]],
                 {"PYTHONPATH": f"{ROOT}/tests/functional"})
+    build("release", "coditect", "load")
+    run("bench smoke", [sys.executable, "bench/api.py", "--rounds", "1", "--seconds", "1", "--tenants", "300", "--no-save"])
+    build("mutants", "coditect")
+    run("mutants (a sample)", [sys.executable, "tests/mutation/run.py", "--sample", "24"])
     print(f"all done in {time.time() - started:.0f} s")
     for name in failures:
         print(f"FAILED {name}")

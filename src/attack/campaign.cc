@@ -49,6 +49,26 @@ std::string replace_all(std::string text, const std::string& what, const std::st
   return text;
 }
 
+/// The texts of a body that are long enough to be somebody's own; times are everybody's.
+void texts_in(const json::value& v, std::set<std::string>& out) {
+  static const std::regex time("^[0-9]{4}-[0-9]{2}-[0-9]{2}.*");
+  if (const auto* text = v.if_string(); text != nullptr && text->size() >= 12) {
+    std::string s(*text);
+    if (!std::regex_match(s, time)) out.insert(std::move(s));
+  }
+  if (const auto* list = v.if_array())
+    for (const auto& item : *list) texts_in(item, out);
+  if (const auto* object = v.if_object())
+    for (const auto& [name, item] : *object) texts_in(item, out);
+}
+
+/// The same of a line of a snapshot: a status and a body.
+void texts_in(const std::string& line, std::set<std::string>& out) {
+  boost::system::error_code ec;
+  const auto v = json::parse(line.substr(std::min<std::size_t>(line.size(), 4)), ec);
+  if (!ec) texts_in(v, out);
+}
+
 std::string shorten(std::string text) {
   if (text.size() > 300) text = text.substr(0, 300) + "...";
   return text;
@@ -82,6 +102,9 @@ class Campaign {
   Answer probe(const Call& call, const std::string& attack);
   void inspect(const Answer& answer, const std::string& sent, const std::string& where,
                const std::string& operation, const std::string& attack);
+  void sound(const Answer& answer, const Call& call);
+  void inspect_failure(const Answer& answer, const std::string& where, const std::string& operation,
+                       const std::string& attack);
   /// Both must be answered alike, once what only the requests differ in is blanked.
   void alike(const Call& foreign, const Call& absent, const std::string& attack);
   std::string canonical(const Answer& answer, const Call& call) const;
@@ -93,6 +116,9 @@ class Campaign {
   void read_ids(World& world);
   std::map<std::string, std::string> snapshot(World& world);
   void compare_snapshots(const std::string& attack);
+  /// Values of A's own for a filter.
+  std::vector<std::string> own_values(const Parameter& p) const;
+  void own_filters(const Call& call);
   std::optional<Call> own_call(World& world, const Operation& op, bool with_body = true);
   std::optional<Call> own_read(World& world, const Operation& op);
   std::vector<const Operation*> tenant_operations() const;
@@ -106,6 +132,7 @@ class Campaign {
   void foreign_ids();
   void foreign_references();
   void foreign_queries();
+  void foreign_word(const Call& call, const Parameter& p);
   void foreign_tenant();
   void foreign_cursors();
   void idempotency();
@@ -124,6 +151,7 @@ class Campaign {
   std::string phase_;
   std::set<std::string> seen_findings_;
   std::set<std::string> secrets_;  ///< B's, that are not A's as well
+  std::set<std::string> makes_;    ///< operations that could make something
 };
 
 Answer Campaign::raw(const std::string& method, const std::string& target,
@@ -176,6 +204,16 @@ void Campaign::inspect(const Answer& answer, const std::string& sent, const std:
   for (const auto& secret : secrets_)
     if (text.contains(secret) && !sent.contains(secret))
       find({"leak", operation, attack, where, "nothing of the other tenant", "'" + secret + "'"});
+  inspect_failure(answer, where, operation, attack);
+}
+
+/// An answer to the tenant's own request.
+void Campaign::sound(const Answer& answer, const Call& call) {
+  inspect_failure(answer, call.op->method + " " + path_of(call), call.op->id, "its own");
+}
+
+void Campaign::inspect_failure(const Answer& answer, const std::string& where,
+                               const std::string& operation, const std::string& attack) {
   if (answer.status >= 500 || answer.status == 0)
     find({"server_error", operation, attack, where, "an answer below 500",
           answer.status == 0 ? "the connection was closed"
@@ -191,6 +229,13 @@ Answer Campaign::probe(const Call& call, const std::string& attack) {
   std::string sent = path_of(call) + (call.body ? json::serialize(*call.body) : "");
   for (const auto& h : call.headers) sent += h.value;
   inspect(answer, sent, call.op->method + " " + path_of(call), call.op->id, attack);
+  if (answer.status == 200 && call.op->method == "GET") {
+    auto ids = ids_in(answer.body);
+    std::ranges::sort(ids);
+    if (const auto twice = std::ranges::adjacent_find(ids); twice != ids.end())
+      find({"difference", call.op->id, attack, "GET " + path_of(call), "each thing once",
+            *twice + " twice"});
+  }
   return answer;
 }
 
@@ -264,7 +309,9 @@ std::optional<Call> Campaign::own_read(World& world, const Operation& op) {
   if (op.method != "GET") return std::nullopt;
   auto call = own_call(world, op);
   if (!call) return std::nullopt;
-  if (send(*call).status == 200) return call;
+  const auto answer = send(*call);
+  sound(answer, *call);
+  if (answer.status == 200) return call;
   for (const auto& p : op.parameters)
     if (const auto noun = reference_of(p.name, p.schema); p.in == "query" && !noun.empty())
       if (auto id = world.id_of(noun)) call->query.emplace_back(p.name, *id);
@@ -300,6 +347,7 @@ void Campaign::read_ids(World& world) {
     auto call = own_read(world, *op);
     if (!call) continue;
     const auto answer = send(*call);
+    sound(answer, *call);
     if (auto ids = ids_in(answer.body); !ids.empty()) world.ids[op->path] = std::move(ids);
     if (!op->takes("query", "page_size") || !op->takes("query", "page_token")) continue;
     call->query.emplace_back("page_size", "1");
@@ -323,6 +371,8 @@ void Campaign::fill(World& world) {
       if (!call) continue;
       // What has no list of its own is known from here only.
       const auto answer = send(*call);
+      sound(answer, *call);
+      if (answer.status / 100 == 2) makes_.insert(op->id);
       if (answer.status / 100 == 2)
         for (auto& id : ids_in(answer.body)) world.ids[op->path].push_back(std::move(id));
     }
@@ -349,32 +399,88 @@ void Campaign::compare_snapshots(const std::string& attack) {
       find({"tampered", operation, attack, "as the other tenant itself", shorten(before),
             shorten(now[operation])});
   b_.snapshot = std::move(now);
+  // What A wrote must not be found among B's: words and labels may lie in tables of their own.
+  std::string theirs;
+  for (const auto& [operation, body] : b_.snapshot) theirs += body;
+  a_.snapshot = snapshot(a_);
+  for (const auto* op : tenant_operations()) {
+    for (const auto& p : op->parameters) {
+      if (p.in != "query" || !reference_of(p.name, p.schema).empty() || p.schema.contains("enum") ||
+          p.name.starts_with("page_"))
+        continue;
+      auto call = own_read(b_, *op);
+      const auto value = a_.value_for(p.name);
+      if (!call || !value || value->size() < 8 || theirs.contains(*value)) continue;
+      call->query.emplace_back(p.name, *value);
+      const auto answer = send(*call);
+      if (answer.status == 200 && !ids_in(answer.body).empty())
+        find({"tampered", op->id, attack, "GET " + path_of(*call) + " as the other tenant itself",
+              "nothing found", shorten(answer.body)});
+    }
+  }
+}
+
+std::vector<std::string> Campaign::own_values(const Parameter& p) const {
+  std::vector<std::string> out;
+  if (const auto* list = p.schema.if_contains("enum"); list != nullptr && list->is_array()) {
+    for (const auto& v : list->get_array())
+      if (v.is_string()) out.emplace_back(v.get_string());
+  } else if (const auto noun = reference_of(p.name, p.schema); !noun.empty()) {
+    if (auto id = a_.id_of(noun))
+      out.push_back(*id);
+    else
+      for (const auto& [path, ids] : a_.ids) out.push_back(ids.back());
+  } else if (auto value = a_.value_for(p.name)) {
+    out.push_back(*value);
+  }
+  return out;
+}
+
+/// A list by each of its filters and by each two of them.
+void Campaign::own_filters(const Call& call) {
+  std::vector<std::pair<std::string, std::string>> filters;
+  for (const auto& p : call.op->parameters)
+    if (p.in == "query" && !p.name.starts_with("page_"))
+      for (auto& value : own_values(p)) filters.emplace_back(p.name, std::move(value));
+  for (std::size_t i = 0; i < filters.size(); ++i)
+    for (std::size_t k = i; k < filters.size(); ++k) {
+      if (k > i && filters[k].first == filters[i].first) continue;
+      auto filtered = call;
+      filtered.query = {filters[i]};
+      if (k > i) filtered.query.push_back(filters[k]);
+      probe(filtered,
+            "its own, by " + filters[i].first + (k > i ? " and " + filters[k].first : ""));
+    }
 }
 
 /// What A does to its own things leaves B as it is, and shows nothing of B.
 void Campaign::own() {
-  for (const char* method : {"GET", "POST", "PATCH", "PUT", "DELETE"})
+  bool deleted = false;
+  for (const std::string_view method : {"GET", "POST", "PATCH", "PUT", "GET", "DELETE", "POST"}) {
     for (const auto* op : tenant_operations()) {
       if (op->method != method || ends_the_tenant(*op)) continue;
+      // Once more what acts on a thing, now that it is deleted: it may come back.
+      if (deleted && op->path_parameters().size() < 2) continue;
       auto call = own_call(a_, *op);
       if (!call) {
+        if (deleted) continue;
         report_.not_tried.push_back(op->id + ": nothing to try it on could be made");
         continue;
       }
       // The credential in use stays: it is the oldest of its list, the last is taken.
-      probe(*call, "its own");
+      const auto answer = probe(*call, "its own");
+      if (makes_.contains(op->id) && answer.status / 100 != 2)
+        find({"difference", op->id, "its own", op->method + " " + path_of(*call),
+              "what it could make before",
+              std::to_string(answer.status) + " " + shorten(answer.body)});
       if (op->method == std::string("PATCH") && !call->body) {
         call->body = json::object{{"name", a_.canary}};
         probe(*call, "its own, with a name");
       }
-      for (const auto& p : op->parameters) {
-        if (p.in != "query" || p.name == "page_token") continue;
-        const auto noun = reference_of(p.name, p.schema);
-        auto filtered = *call;
-        filtered.query = {{p.name, noun.empty() ? "1" : a_.id_of(noun).value_or("x")}};
-        probe(filtered, "its own, by " + p.name);
-      }
+      if (op->method == "GET") own_filters(*call);
     }
+    deleted = deleted || method == "DELETE";
+  }
   fill(a_);
 }
 
@@ -434,16 +540,41 @@ void Campaign::foreign_references() {
   }
 }
 
+/// A word of B's as a filter, alone and beside each filter of A's own: like a word of nobody's.
+void Campaign::foreign_word(const Call& call, const Parameter& p) {
+  const auto theirs = b_.value_for(p.name);
+  if (p.schema.contains("enum") || p.name.starts_with("page_") || !theirs || theirs->size() < 4)
+    return;
+  for (const auto& [operation, body] : a_.snapshot)
+    if (body.contains(*theirs)) return;
+  const auto nobody = "w" + to_hex(crypto::random_bytes(8));
+  std::vector<std::pair<std::string, std::string>> beside{{"", ""}};
+  for (const auto& other : call.op->parameters)
+    if (other.in == "query" && other.name != p.name && !other.name.starts_with("page_"))
+      for (auto& value : own_values(other)) beside.emplace_back(other.name, std::move(value));
+  for (const auto& own_filter : beside) {
+    auto foreign = call, absent = call;
+    foreign.query = {{p.name, *theirs}};
+    absent.query = {{p.name, nobody}};
+    for (auto* one : {&foreign, &absent})
+      if (!own_filter.first.empty()) one->query.push_back(own_filter);
+    alike(foreign, absent, "another tenant's word as ?" + p.name);
+  }
+}
+
 void Campaign::foreign_queries() {
   for (const auto* op : tenant_operations()) {
     auto call = own_call(a_, *op);
     if (!call || op->method != "GET") continue;
     for (const auto& p : op->parameters) {
       if (p.in != "query") continue;
-      auto noun = reference_of(p.name, p.schema);
+      const auto noun = reference_of(p.name, p.schema);
+      if (noun.empty()) {
+        foreign_word(*call, p);
+        continue;
+      }
       // A parameter that takes an id of any kind gets one of each.
       std::vector<std::string> theirs;
-      if (noun.empty()) continue;
       if (auto id = b_.id_of(noun))
         theirs.push_back(*id);
       else
@@ -732,6 +863,19 @@ void Campaign::credentials() {
             make_key(a_, {{"name", a_.canary + " reader"}, {"scopes", json::array{"data_read"}}}))
       weak.push_back(*key);
   }
+  // A key whose first request is a write, which some services check in another way.
+  for (const auto* op : tenant_operations()) {
+    auto call = own_call(a_, *op);
+    if (!call || !makes_.contains(op->id) || key_operation == operations_.end()) continue;
+    if (auto key = make_key(a_, {{"name", a_.canary + " fresh"}})) {
+      call->key = *key;
+      const auto answer = probe(*call, "a new key's first request");
+      if (answer.status / 100 != 2 && answer.status != 403)
+        find({"difference", op->id, "a new key's first request", "POST " + path_of(*call),
+              "success, or 403 for a key without the permission",
+              std::to_string(answer.status) + " " + shorten(answer.body)});
+    }
+  }
   for (const auto* op : tenant_operations()) {
     auto call = own_call(a_, *op);
     if (!call) continue;
@@ -773,6 +917,8 @@ void Campaign::inactive() {
     return;
   }
   const auto stopped = [&](World& c, const std::string& what) {
+    std::this_thread::sleep_for(1100ms);  // what is remembered of states may be a second old
+    compare_snapshots(what + " beside it");
     for (const auto* op : tenant_operations()) {
       auto call = own_call(c, *op);
       if (!call || ends_the_tenant(*op) ||
@@ -881,18 +1027,29 @@ Report Campaign::run() {
     b_ = {
         .slug = o_.slug_b, .key = o_.key_b, .canary = "canaryb" + to_hex(crypto::random_bytes(6))};
   }
-  fill(a_);
-  fill(b_);
+  try {
+    for (auto* world : {&a_, &b_}) {
+      read_ids(*world);
+      fill(*world);
+    }
+  } catch (const Stop&) {  // as asked
+    return std::move(report_);
+  }
   if (a_.ids.empty() || b_.ids.empty())
     fail(Code::failed_precondition, "attack_cannot_fill",
          "the keys given cannot make or list anything: check --key-a and --key-b");
   const auto refresh = [&] {
     // Only what is not A's own as well can leak.
     secrets_ = b_.secrets();
+    std::string own_texts;
+    a_.snapshot = snapshot(a_);
+    for (const auto& [operation, body] : a_.snapshot) own_texts += body;
+    for (const auto& [operation, body] : b_.snapshot) texts_in(body, secrets_);
+    std::erase_if(secrets_, [&](const auto& s) { return own_texts.contains(s); });
     for (const auto& own_one : a_.secrets()) secrets_.erase(own_one);
   };
-  refresh();
   b_.snapshot = snapshot(b_);
+  refresh();
   try {
     for (const auto& phase : all_phases()) {
       if (!o_.phases.empty() && !o_.phases.contains(phase.name)) continue;

@@ -67,6 +67,28 @@ std::optional<std::string> World::id_of(const std::string& noun) const {
   return std::nullopt;
 }
 
+std::optional<std::string> World::value_for(const std::string& filter) const {
+  std::string found, word;
+  const auto look = [&](const auto& self, const std::string& member, const json::value& v) -> void {
+    if (const auto* list = v.if_array())
+      for (const auto& item : *list) self(self, member, item);
+    if (const auto* object = v.if_object())
+      for (const auto& [name, item] : *object) self(self, std::string(name), item);
+    if (const auto* text = v.if_string()) {
+      if (member == filter || member == filter + "s") found = std::string(*text);
+      if ((member == "title" || member == "name" || member == "body") && !text->empty())
+        word = std::string(text->subview(0, std::min(text->find(' '), text->size())));
+    }
+  };
+  for (const auto& [operation, line] : snapshot) {
+    boost::system::error_code ec;
+    const auto v = json::parse(line.substr(std::min<std::size_t>(line.size(), 4)), ec);
+    if (!ec) look(look, "", v);
+  }
+  if (!found.empty()) return found;
+  return word.empty() ? std::nullopt : std::optional(word);
+}
+
 std::set<std::string> World::secrets() const {
   std::set<std::string> out{canary};
   for (const auto& [path, list] : ids)

@@ -22,6 +22,9 @@ struct World {
   std::optional<std::string> id_for(const Operation& op, std::string_view parameter) const;
   /// An id of this noun ("project", "assignee"), found by its TypeID prefix or the list's name.
   std::optional<std::string> id_of(const std::string& noun) const;
+  /// A value that its things have for a filter of this name: of a member of that name or its
+  /// plural; else the first word of one of its texts. nullopt when it has none.
+  std::optional<std::string> value_for(const std::string& filter) const;
   /// What nobody else may ever be shown.
   std::set<std::string> secrets() const;
   /// Example bodies in this tenant's words, with its own references.

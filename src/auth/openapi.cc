@@ -37,12 +37,20 @@ json::object parameter(std::string_view in, std::string_view name, std::string_v
           {"schema", {{"type", "string"}}}};
 }
 
+json::object query_parameter(const QueryParameter& q) {
+  auto out = parameter("query", q.name, q.description, false);
+  auto& schema = out["schema"].get_object();
+  if (!q.values.empty()) schema["enum"] = json::value_from(q.values);
+  if (!q.refers.empty()) schema["pattern"] = "^" + q.refers + "_[0-7][0-9a-hjkmnp-tv-z]{25}$";
+  return out;
+}
+
 json::array parameters_of(const Routes::Route& r) {
   json::array out;
   for (std::size_t at = r.path.find('{'); at != std::string::npos; at = r.path.find('{', at + 1))
     out.push_back(
         parameter("path", r.path.substr(at + 1, r.path.find('}', at) - at - 1), "", true));
-  for (const auto& q : r.doc.query) out.push_back(parameter("query", q.name, q.description, false));
+  for (const auto& q : r.doc.query) out.push_back(query_parameter(q));
   if (r.method == "POST")
     out.push_back(parameter("header", "Idempotency-Key",
                             "makes the request safe to repeat for 24 hours", false));

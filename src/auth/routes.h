@@ -35,6 +35,8 @@ struct Page {
 struct QueryParameter {
   std::string name;
   std::string description;
+  std::vector<std::string> values{};  ///< all that are allowed; empty: any
+  std::string refers{};  ///< the prefix of the TypeID it takes; empty: none, or several
 };
 
 /// What the documentation says of a route.

@@ -9,6 +9,7 @@
 #include <new>
 #include <optional>
 #include <type_traits>
+#include <utility>
 
 namespace coditect {
 
@@ -39,17 +40,22 @@ class FixedCache {
 
   void put(const Key& key, const Value& value) {
     const auto places = places_of(key);
+    // The emptier bucket; of two full ones the one with the oldest entry.
     std::size_t chosen = places[0];
-    std::uint64_t best = ~std::uint64_t{0};
+    std::pair<std::size_t, std::uint64_t> best{~std::size_t{0}, 0};
     for (const auto at : places) {
       const std::lock_guard lock(locks_[at % kLocks]);
+      std::size_t live = 0;
+      std::uint64_t oldest = ~std::uint64_t{0};
       for (Slot& slot : slots_.get()[at]) {
         if (is_live(slot) && slot.key == key) {
           fill(slot, key, value);
           return;
         }
-        if (rank(slot) < best) best = rank(slot), chosen = at;
+        live += is_live(slot);
+        oldest = std::min(oldest, rank(slot));
       }
+      if (std::pair(live, oldest) < best) best = {live, oldest}, chosen = at;
     }
     // Between the look and this somebody may have taken the slot: then another one goes.
     const std::lock_guard lock(locks_[chosen % kLocks]);

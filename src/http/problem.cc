@@ -1,5 +1,6 @@
 #include "http/problem.h"
 
+#include "base/mutant.h"
 #include "obs/log.h"
 
 namespace coditect::http {
@@ -60,7 +61,7 @@ Response build(int status, std::string_view code, std::string_view detail,
 
 Response problem(const Error& error, std::string_view request_id) {
   const int status = status_of(error.code);
-  const bool ours = status >= 500 || error.detail_is_private;
+  const bool ours = (status >= 500 || error.detail_is_private) && !mutant("problem.database_words");
   auto response = build(status, error.reason, ours ? "" : error.detail, error.fields, request_id);
   if (error.retry_after.count() > 0)
     response.headers.push_back({"Retry-After", std::to_string(error.retry_after.count())});

@@ -152,7 +152,7 @@ TEST_F(PgTest, ReadsThatShareAFlushKeepTheirSettingsResultsAndErrorsApart) {
 }
 
 TEST_F(PgTest, AReadThatHoldsUpItsFlushDoesNotHoldUpTheOthers) {
-  Pool pool(loop_, settings(2), metrics_, "t");
+  Pool pool(loop_, settings(3), metrics_, "t");
   // Fast so far; then one of them is slow for its argument.
   const auto one = [&](std::int64_t ms) -> Async<std::int64_t> {
     const auto r =

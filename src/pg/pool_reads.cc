@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <ranges>
 
 #include "obs/log.h"
 #include "pg/pool.h"
@@ -73,7 +74,8 @@ struct Pool::Batch : async::Watchdog::Entry {
     if (reads.size() > 1) arm(after(kPatience));
   }
   void on_deadline() override {
-    for (const auto& read : reads) {
+    // In the other order: the slow one, if it was the first, is not the first again.
+    for (const auto& read : std::views::reverse(reads)) {
       if (read->done.is_set()) continue;
       read->wait_alone(pool.settings_);
       pool.reads_.push_back(read);

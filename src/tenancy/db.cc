@@ -69,7 +69,7 @@ Tx<D> Db<D>::begin(Fence fence) const {
         c->inspect(results.back());
       };
     } else {
-      commands.push_back({kFence.name, kFence.sql, pg::Params::of(*tenant_)});
+      commands.push_back(detail::command(kFence, tenant()));
     }
     guard.refused = [db = *this] { return db.explain_refusal(); };
   }

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mutant.h"
 #include "pg/transaction.h"
 #include "tenancy/statement.h"
 #include "tenancy/tenant.h"
@@ -21,7 +22,9 @@ pg::Command command(const BasicStatement<D, Registry, Row, Args...>& st, const s
   pg::Params params;
   if (tenant != nullptr) params.add(*tenant);
   (params.add(given), ...);
-  return {st.name, st.sql, std::move(params)};
+  const auto [name, sql] =
+      D == Door::tenant ? mutated(st.name, st.sql) : std::pair(st.name, st.sql);
+  return {name, sql, std::move(params)};
 }
 
 inline std::int64_t affected(const pg::Result& r) {
@@ -29,9 +32,11 @@ inline std::int64_t affected(const pg::Result& r) {
   return *text == '\0' ? 0 : std::atoll(text);
 }
 
+/// More than one row means that a statement's filter does not hold what it should: nobody gets any.
 template <class Row>
 std::optional<Row> at_most_one(const pg::Result& r) {
   if (PQntuples(r.get()) == 0) return std::nullopt;
+  if (PQntuples(r.get()) > 1) fail(Code::internal, "more_than_one_row");
   return pg::decode_row<Row>(r.get(), 0);
 }
 

@@ -135,7 +135,7 @@ void add_routes(auth::Routes& r) {
          {"listComments",
           "Comments",
           "Comments of a task, oldest first",
-          {{"task_id", "the task (needed)"},
+          {{"task_id", "the task (needed)", {}, "task"},
            {"page_size", "1 to 200, 50 by default"},
            {"page_token", "next_page_token of the page before"}}},
          list);

@@ -39,6 +39,10 @@ inline constexpr TenantStatement<TaskRow, TaskId> kLock{
 #define NARROW_WORDS                                                                       \
   "AND (cardinality($7) = 0 OR (SELECT count(*) FROM task_terms w WHERE w.tenant_id = $1 " \
   "AND w.task_id = t.id AND w.term = ANY ($7)) = cardinality($7)) "
+// The walk that is chosen leaves these out: a word is walked before a label, a label before the
+// rest.
+#define NO_LABEL "AND $5::text IS NULL "
+#define NO_WORDS "AND cardinality($7) = 0 "
 #define WHERE_LIVE \
   "WHERE t.tenant_id = $1 AND t.deleted_at IS NULL AND ($6::text IS NULL OR $6 <> '') "
 #define UPWARD "AND t.id > $8 AND ($9::bigint IS NULL OR $9 >= 0) ORDER BY t.id LIMIT $10"
@@ -49,17 +53,15 @@ using List = TenantStatement<TaskRow, std::optional<ProjectId>, std::optional<St
                              std::optional<std::string>, std::vector<std::string>, TaskId,
                              std::int64_t, std::int32_t>;
 
-#define ALL_FILTERS \
-  WHERE_LIVE NARROW_PROJECT NARROW_STATUS NARROW_ASSIGNEE NARROW_LABEL NARROW_WORDS
+#define ALL_FILTERS WHERE_LIVE NARROW_PROJECT NARROW_STATUS NARROW_ASSIGNEE NO_LABEL NO_WORDS
 #define BY_PROJECT \
-  WHERE_LIVE "AND t.project_id = $2 " NARROW_STATUS NARROW_ASSIGNEE NARROW_LABEL NARROW_WORDS
-#define BY_STATUS \
-  WHERE_LIVE "AND t.status = $3 " NARROW_PROJECT NARROW_ASSIGNEE NARROW_LABEL NARROW_WORDS
+  WHERE_LIVE "AND t.project_id = $2 " NARROW_STATUS NARROW_ASSIGNEE NO_LABEL NO_WORDS
+#define BY_STATUS WHERE_LIVE "AND t.status = $3 " NARROW_PROJECT NARROW_ASSIGNEE NO_LABEL NO_WORDS
 #define BY_ASSIGNEE \
-  WHERE_LIVE "AND t.assignee_id = $4 " NARROW_PROJECT NARROW_STATUS NARROW_LABEL NARROW_WORDS
+  WHERE_LIVE "AND t.assignee_id = $4 " NARROW_PROJECT NARROW_STATUS NO_LABEL NO_WORDS
 #define BY_LABEL                                                                             \
   "JOIN task_labels k ON k.tenant_id = $1 AND k.label = $5 AND k.task_id = t.id " WHERE_LIVE \
-      NARROW_PROJECT NARROW_STATUS NARROW_ASSIGNEE NARROW_WORDS
+      NARROW_PROJECT NARROW_STATUS NARROW_ASSIGNEE NO_WORDS
 #define BY_WORD                                                                            \
   "JOIN task_terms k ON k.tenant_id = $1 AND k.term = $6 AND k.task_id = t.id " WHERE_LIVE \
       NARROW_PROJECT NARROW_STATUS NARROW_ASSIGNEE NARROW_LABEL NARROW_WORDS
