@@ -69,6 +69,12 @@ void texts_in(const std::string& line, std::set<std::string>& out) {
   if (!ec) texts_in(v, out);
 }
 
+/// A filter by words, not by an id or one of a few values.
+bool is_free_text(const Parameter& p) {
+  return p.in == "query" && !p.name.starts_with("page_") && !p.schema.contains("enum") &&
+         reference_of(p.name, p.schema).empty();
+}
+
 std::string shorten(std::string text) {
   if (text.size() > 300) text = text.substr(0, 300) + "...";
   return text;
@@ -139,6 +145,7 @@ class Campaign {
   void headers_and_paths();
   void malformed();
   void credentials();
+  std::vector<std::pair<std::string, std::string>> forged_keys() const;
   void inactive();
   void timing();
 
@@ -255,6 +262,10 @@ std::string Campaign::canonical(const Answer& answer, const Call& call) const {
   if (!ec && v.is_object()) {
     for (const char* name : {"request_id", "requestId", "instance", "timestamp", "trace_id"})
       v.get_object().erase(name);
+    // Sealed anew each time.
+    for (const char* name : {"next_page_token", "next_cursor", "next"})
+      if (auto* token = v.get_object().if_contains(name); token != nullptr && token->is_string())
+        *token = "{token}";
     body = json::serialize(v);
   }
   std::string out = std::to_string(answer.status);
@@ -389,6 +400,18 @@ std::map<std::string, std::string> Campaign::snapshot(World& world) {
     const auto answer = send(*call);
     out[op->id] = std::to_string(answer.status) + " " + answer.body;
   }
+  // Words and labels may lie in tables of their own: lists by them are part of what it sees.
+  world.snapshot = out;
+  for (const auto* op : tenant_operations())
+    for (const auto& p : op->parameters) {
+      if (!is_free_text(p)) continue;
+      auto call = own_read(world, *op);
+      const auto value = world.value_for(p.name);
+      if (!call || !value) continue;
+      call->query.emplace_back(p.name, *value);
+      const auto answer = send(*call);
+      out[op->id + "?" + p.name] = std::to_string(answer.status) + " " + answer.body;
+    }
   return out;
 }
 
@@ -405,9 +428,7 @@ void Campaign::compare_snapshots(const std::string& attack) {
   a_.snapshot = snapshot(a_);
   for (const auto* op : tenant_operations()) {
     for (const auto& p : op->parameters) {
-      if (p.in != "query" || !reference_of(p.name, p.schema).empty() || p.schema.contains("enum") ||
-          p.name.starts_with("page_"))
-        continue;
+      if (!is_free_text(p)) continue;
       auto call = own_read(b_, *op);
       const auto value = a_.value_for(p.name);
       if (!call || !value || value->size() < 8 || theirs.contains(*value)) continue;
@@ -473,6 +494,8 @@ void Campaign::own() {
         find({"difference", op->id, "its own", op->method + " " + path_of(*call),
               "what it could make before",
               std::to_string(answer.status) + " " + shorten(answer.body)});
+      // The same again: what is there only once says so in the service's own words.
+      if (makes_.contains(op->id)) probe(*call, "its own, the same again");
       if (op->method == std::string("PATCH") && !call->body) {
         call->body = json::object{{"name", a_.canary}};
         probe(*call, "its own, with a name");
@@ -543,8 +566,7 @@ void Campaign::foreign_references() {
 /// A word of B's as a filter, alone and beside each filter of A's own: like a word of nobody's.
 void Campaign::foreign_word(const Call& call, const Parameter& p) {
   const auto theirs = b_.value_for(p.name);
-  if (p.schema.contains("enum") || p.name.starts_with("page_") || !theirs || theirs->size() < 4)
-    return;
+  if (!is_free_text(p) || !theirs || theirs->size() < 4) return;
   for (const auto& [operation, body] : a_.snapshot)
     if (body.contains(*theirs)) return;
   const auto nobody = "w" + to_hex(crypto::random_bytes(8));
@@ -552,14 +574,17 @@ void Campaign::foreign_word(const Call& call, const Parameter& p) {
   for (const auto& other : call.op->parameters)
     if (other.in == "query" && other.name != p.name && !other.name.starts_with("page_"))
       for (auto& value : own_values(other)) beside.emplace_back(other.name, std::move(value));
-  for (const auto& own_filter : beside) {
-    auto foreign = call, absent = call;
-    foreign.query = {{p.name, *theirs}};
-    absent.query = {{p.name, nobody}};
-    for (auto* one : {&foreign, &absent})
-      if (!own_filter.first.empty()) one->query.push_back(own_filter);
-    alike(foreign, absent, "another tenant's word as ?" + p.name);
-  }
+  for (const bool with_own : {false, true})
+    for (const auto& own_filter : beside) {
+      // Several words in one filter are looked for in another way than one.
+      const auto before = with_own ? a_.value_for(p.name).value_or("w") + " " : "";
+      auto foreign = call, absent = call;
+      foreign.query = {{p.name, before + *theirs}};
+      absent.query = {{p.name, before + nobody}};
+      for (auto* one : {&foreign, &absent})
+        if (!own_filter.first.empty()) one->query.push_back(own_filter);
+      alike(foreign, absent, "another tenant's word as ?" + p.name);
+    }
 }
 
 void Campaign::foreign_queries() {
@@ -826,6 +851,35 @@ std::optional<std::string> Campaign::make_key(World& world, const json::object& 
   return std::nullopt;
 }
 
+/// Keys in this platform's own format with the right checksum and a part that is not the key's.
+std::vector<std::pair<std::string, std::string>> Campaign::forged_keys() const {
+  const auto parts = [](const std::string& key) {
+    std::vector<std::string> out;
+    for (std::size_t at = 0; at <= key.size();) {
+      const auto end = std::min(key.find('_', at), key.size());
+      out.push_back(key.substr(at, end - at));
+      at = end + 1;
+    }
+    return out;
+  };
+  const auto ours = parts(a_.key), theirs = parts(b_.key);
+  constexpr std::size_t kChecksum = 6;
+  if (ours.size() != 4 || theirs.size() != 4 || ours[3].size() <= kChecksum) return {};
+  const auto secret = ours[3].substr(0, ours[3].size() - kChecksum);
+  const auto compose = [](const std::string& head, const std::string& tenant, const std::string& id,
+                          const std::string& s) {
+    const auto text = head + "_" + tenant + "_" + id + "_" + s;
+    return text + to_base62(crc32(text), kChecksum);
+  };
+  if (compose(ours[0], ours[1], ours[2], secret) != a_.key) return {};
+  return {
+      {"another secret", compose(ours[0], ours[1], ours[2], crypto::random_base62(secret.size()))},
+      {"the other tenant's key with one's own secret",
+       compose(ours[0], theirs[1], theirs[2], secret)},
+      {"the other tenant's name with one's own key", compose(ours[0], theirs[1], ours[2], secret)},
+      {"one's own name with the other tenant's key", compose(ours[0], ours[1], theirs[2], secret)}};
+}
+
 /// Credentials that are wrong, over or too weak.
 void Campaign::credentials() {
   const auto key_operation = std::ranges::find_if(operations_, [](const Operation& op) {
@@ -844,6 +898,7 @@ void Campaign::credentials() {
     if (const auto pieced = b_.key.substr(0, at) + a_.key.substr(std::min(at, a_.key.size()));
         b_.key.size() == a_.key.size() && pieced != a_.key && pieced != b_.key)
       wrong.emplace_back("a key pieced together of both tenants'", pieced);
+  for (auto& [what, key] : forged_keys()) wrong.emplace_back(what, key);
   std::vector<std::string> weak;
   if (key_operation != operations_.end()) {
     if (auto key = make_key(

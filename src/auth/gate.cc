@@ -233,8 +233,6 @@ class KeyCheck : public tenancy::Companion {
       state = change->state;
     s_.known_keys.put(digest_, {token_.tenant, token_.key.uuid(), tenant_.id(), slug_,
                                 row->scopes.set, state, asked_at_});
-    if (other_tenants_path_ && mutant("gate.says_forbidden"))
-      fail(Code::permission_denied, "permission_denied");
     if (other_tenants_path_) no_tenant();
     require(state, row->scopes.set, need_);
     permissions_ = row->scopes.set;
@@ -296,6 +294,13 @@ Async<TenantAccess> Gate::by_api_key(const http::Request& request, std::string_v
                       slug,
                       {Principal::Type::api_key, token->key.uuid()},
                       {}};
+#ifdef CODITECT_MUTANTS
+  constexpr GlobalStatement<std::int64_t, std::string> kTold{
+      "mutant.slug", "SELECT id FROM tenants WHERE slug = $1"};
+  if (mutant("gate.says_forbidden") && identity->slug != wanted &&
+      co_await GlobalDb(s_.directory, request.deadline).maybe_one(kTold, slug))
+    fail(Code::permission_denied, "permission_denied");
+#endif
   const bool other = identity->slug != wanted && !mutant("gate.path_tenant");
   access.check =
       std::make_shared<KeyCheck>(s_, access, std::move(*token), digest, *identity, other, need);

@@ -41,7 +41,9 @@ std::string TenantContext::page_scope() const {
   std::ranges::sort(query);
   for (const auto& [name, value] : query)
     if (name != "page_token" && name != "page_size") scope += "\n" + name + "=" + value;
-  for (const auto& [name, value] : params) scope += "\n" + std::string(name) + ":" + value;
+  for (const auto& [name, value] : params)
+    if (name != "tenant" || !mutant("cursor.any_tenant"))
+      scope += "\n" + std::string(name) + ":" + value;
   return crypto::sha256(scope);
 }
 
