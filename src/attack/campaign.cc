@@ -416,8 +416,9 @@ std::map<std::string, std::string> Campaign::snapshot(World& world) {
 }
 
 void Campaign::compare_snapshots(const std::string& attack) {
+  const auto earlier = b_.snapshot;  // which taking a new one replaces
   auto now = snapshot(b_);
-  for (const auto& [operation, before] : b_.snapshot)
+  for (const auto& [operation, before] : earlier)
     if (now[operation] != before)
       find({"tampered", operation, attack, "as the other tenant itself", shorten(before),
             shorten(now[operation])});
