@@ -571,19 +571,25 @@ void Campaign::foreign_word(const Call& call, const Parameter& p) {
   for (const auto& [operation, body] : a_.snapshot)
     if (body.contains(*theirs)) return;
   const auto nobody = "w" + to_hex(crypto::random_bytes(8));
-  std::vector<std::pair<std::string, std::string>> beside{{"", ""}};
-  for (const auto& other : call.op->parameters)
-    if (other.in == "query" && other.name != p.name && !other.name.starts_with("page_"))
-      for (auto& value : own_values(other)) beside.emplace_back(other.name, std::move(value));
+  std::vector<std::vector<std::pair<std::string, std::string>>> beside{{}};
+  for (const auto& other : call.op->parameters) {
+    if (other.in != "query" || other.name == p.name || other.name.starts_with("page_")) continue;
+    const auto so_far = beside;
+    for (auto& value : own_values(other))
+      for (auto filters : so_far) {
+        if (filters.size() >= 2) continue;
+        filters.emplace_back(other.name, value);
+        beside.push_back(std::move(filters));
+      }
+  }
   for (const bool with_own : {false, true})
-    for (const auto& own_filter : beside) {
+    for (const auto& filters : beside) {
       // Several words in one filter are looked for in another way than one.
       const auto before = with_own ? a_.value_for(p.name).value_or("w") + " " : "";
       auto foreign = call, absent = call;
-      foreign.query = {{p.name, before + *theirs}};
-      absent.query = {{p.name, before + nobody}};
-      for (auto* one : {&foreign, &absent})
-        if (!own_filter.first.empty()) one->query.push_back(own_filter);
+      foreign.query = absent.query = filters;
+      foreign.query.emplace_back(p.name, before + *theirs);
+      absent.query.emplace_back(p.name, before + nobody);
       alike(foreign, absent, "another tenant's word as ?" + p.name);
     }
 }

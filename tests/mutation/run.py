@@ -115,7 +115,7 @@ class Breakable(Platform):
             one = lambda kind, n: f"'fffffff0-0000-7000-8000-0000000{kind:02}{n:03}'"  # noqa: E731
             secret = f"of {client.slug} and nobody else"
             # The second's words are its own, beside those that both have.
-            word, labels = ("task", ["twinlabel"]) if client is self.twins[0][0] else ("bword", ["twinlabel", "onlyofb"])
+            word, labels = ("sharedword", ["twinlabel"]) if client is self.twins[0][0] else ("bword", ["twinlabel", "onlyofb"])
             labels_text = ",".join(labels)
             sql += [f"DELETE FROM {t} WHERE tenant_id = {tenant}" for t in TENANT_TABLES[:6]]
             # All but the owner and their key goes, or the twins would leave the first page of their lists.
@@ -126,9 +126,9 @@ class Breakable(Platform):
                 sql += [f"INSERT INTO members (tenant_id, id, email, role, state, created_at, updated_at) VALUES ({tenant}, {one(3, n)}, 'm{n}@{client.slug}.example', 'viewer', 'active', now(), now())",
                         f"INSERT INTO api_keys (tenant_id, id, name, secret_key, secret_hash, scopes, created_by, created_at) VALUES ({tenant}, {one(4, n)}, 'key {n} {secret}', 'k', 'h{n}', '{{data_read}}', {one(3, n)}, now())",
                         f"INSERT INTO projects (tenant_id, id, name, created_at, updated_at) VALUES ({tenant}, {one(1, n)}, 'project {n} {secret}', now(), now())"]
-                sql += [f"INSERT INTO tasks (tenant_id, id, project_id, title, status, assignee_id, due_on, labels, position, created_at, updated_at) VALUES ({tenant}, {one(2, n)}, {one(1, n)}, '{word} {n} {secret}', 'todo', {one(3, n)}, '2099-01-02', '{{{labels_text}}}', {n}, now(), now())",
+                sql += [f"INSERT INTO tasks (tenant_id, id, project_id, title, status, assignee_id, due_on, labels, position, created_at, updated_at) VALUES ({tenant}, {one(2, n)}, {one(1, n)}, '{word} sharedword {n} {secret}', 'todo', {one(3, n)}, '2099-01-02', '{{{labels_text}}}', {n}, now(), now())",
                         *(f"INSERT INTO task_labels VALUES ({tenant}, '{label}', {one(2, n)})" for label in labels),
-                        *(f"INSERT INTO task_terms VALUES ({tenant}, '{term}', {one(2, n)})" for term in {"task", word}),
+                        *(f"INSERT INTO task_terms VALUES ({tenant}, '{term}', {one(2, n)})" for term in {"sharedword", word}),
                         f"INSERT INTO comments (tenant_id, id, task_id, body, author_type, created_at, updated_at) VALUES ({tenant}, {one(5, n)}, {one(2, n)}, 'comment {n} {secret}', 'member', now(), now())",
                         f"INSERT INTO activity (tenant_id, id, actor_type, verb, target_type, target_id, after, request_id, created_at) VALUES ({tenant}, {one(6, n)}, 'member', 'x', 'task', {one(2, n)}, '{{\"t\": \"trail {n} {secret}\"}}', 'r', now())"]
         self.sql("; ".join(sql))
