@@ -231,11 +231,16 @@ class KeyCheck : public tenancy::Companion {
     if (const auto change = s_.tenants.knowledge().change_of(tenant_.id());
         change && change->epoch > row->epoch)
       state = change->state;
-    s_.known_keys.put(digest_, {token_.tenant, token_.key.uuid(), tenant_.id(), slug_,
-                                row->scopes.set, state, asked_at_});
+    keep(*row, state);
     if (other_tenants_path_) no_tenant();
     require(state, row->scopes.set, need_);
-    permissions_ = row->scopes.set;
+    done_ = true;
+  }
+
+  void passed(const pg::Result& result) override {
+    const auto row = tenancy::detail::at_most_one<KeyRow>(result);
+    if (!row) return;  // a fence gives a row or an error
+    keep(*row, row->state);
     done_ = true;
   }
 
@@ -243,6 +248,12 @@ class KeyCheck : public tenancy::Companion {
   PermissionSet permissions() const { return permissions_; }
 
  private:
+  void keep(const KeyRow& row, TenantState state) {
+    s_.known_keys.put(digest_, {token_.tenant, token_.key.uuid(), tenant_.id(), slug_,
+                                row.scopes.set, state, asked_at_});
+    permissions_ = row.scopes.set;
+  }
+
   Services& s_;
   const Tenant tenant_;
   const ApiKeyToken token_;
@@ -304,7 +315,10 @@ Async<TenantAccess> Gate::by_api_key(const http::Request& request, std::string_v
   const bool other = identity->slug != wanted && !mutant("gate.path_tenant");
   access.check =
       std::make_shared<KeyCheck>(s_, access, std::move(*token), digest, *identity, other, need);
-  if (other || need.at_once || !s_.known_keys.may_hope()) co_await settle(access, request.deadline);
+  // A change of state that was just told may not have reached the cell, whose fence lets a write
+  // commit before anyone here could look at it: look first.
+  if (other || need.at_once || !s_.known_keys.may_hope() || tenants.change_of(identity->id))
+    co_await settle(access, request.deadline);
   co_return access;
 }
 

@@ -144,20 +144,20 @@ Async<Lease> Pool::wait_for_one(Deadline deadline) {
   }
   Waiter waiter(loop_.io());
   const auto place = waiters_.insert(waiters_.end(), &waiter);
-  waiting_.Increment();
+  count_waiting();
   waiter.timer.expires_at(std::min(deadline, after(settings_.max_wait)));
   boost::system::error_code ec;
   try {
     co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, ec));
   } catch (...) {  // the waiting work was cancelled: leave the queue, then pass it on
-    waiting_.Decrement();
     if (waiter.given)
       hand_on(std::move(waiter.given));
     else if (!waiter.refused)
       waiters_.erase(place);
+    count_waiting();
     throw;
   }
-  waiting_.Decrement();
+  count_waiting();
   if (waiter.given) co_return Lease(*this, std::move(waiter.given));
   if (waiter.refused)
     throw Failure({Code::unavailable,
@@ -166,6 +166,7 @@ Async<Lease> Pool::wait_for_one(Deadline deadline) {
                    {},
                    std::chrono::seconds(1)});
   waiters_.erase(place);
+  count_waiting();
   refused_.Increment();
   busy("no connection came free in time");
 }

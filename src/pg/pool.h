@@ -93,6 +93,11 @@ class Pool {
   void settle(const Reads& reads, Connection::Outcome& outcome);
   void again(const std::shared_ptr<Read>& read, const std::exception_ptr& why);
   void refuse_reads(const Error& why);
+  /// The gauge is the sum of all loops' pools.
+  void count_waiting() {
+    const auto now_waiting = static_cast<double>(reads_.size() + waiters_.size());
+    waiting_.Increment(now_waiting - std::exchange(counted_, now_waiting));
+  }
   void open_for_reads();
   bool is_fast(const Read& read);
 
@@ -124,6 +129,7 @@ class Pool {
   obs::Gauge& open_gauge_;
   obs::Gauge& in_use_;
   obs::Gauge& waiting_;
+  double counted_ = 0;
   obs::Histogram& wait_seconds_;
   obs::Counter& refused_;
   obs::Counter& lost_;

@@ -41,12 +41,13 @@ struct Pool::Read : async::Watchdog::Entry {
     done.set();
   }
   void on_deadline() override {
-    if (running == 0)
-      finish(std::make_exception_ptr(Failure({Code::unavailable,
-                                              "database_busy",
-                                              "no connection came free in time",
-                                              {},
-                                              std::chrono::seconds(1)})));
+    if (running > 0) return;
+    shed = true;
+    finish(std::make_exception_ptr(Failure({Code::unavailable,
+                                            "database_busy",
+                                            "no connection came free in time",
+                                            {},
+                                            std::chrono::seconds(1)})));
   }
   void wait_alone(const PoolSettings& settings) {
     alone = true;
@@ -62,6 +63,7 @@ struct Pool::Read : async::Watchdog::Entry {
   int tries = 0;
   int running = 0;     ///< flushes it is part of: two after it was started anew
   bool alone = false;  ///< its next flush is its own
+  bool shed = false;   ///< given up because no connection came free
   async::Signal done;
   Results results;
   std::exception_ptr failure;
@@ -100,9 +102,9 @@ Async<Results> Pool::read(std::vector<Command> commands, std::size_t wanted, std
   read->arm(std::min(deadline, after(settings_.max_wait)));
   reads_.push_back(read);
   schedule_reads();
-  waiting_.Increment();
+  count_waiting();
   co_await read->done.wait();
-  waiting_.Decrement();
+  if (read->shed) refused_.Increment();
   if (!read->done.is_set()) {  // the caller is being cancelled
     read->done.set();
     throw boost::system::system_error(asio::error::operation_aborted);
@@ -125,6 +127,7 @@ void Pool::schedule_reads() {
 void Pool::start_reads() {
   for (;;) {
     std::erase_if(reads_, [](const auto& read) { return read->done.is_set(); });
+    count_waiting();
     if (reads_.empty()) return;
     auto c = take_idle();
     if (!c) break;

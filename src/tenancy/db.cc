@@ -66,7 +66,7 @@ Tx<D> Db<D>::begin(Fence fence) const {
     if (companion_ != nullptr && !companion_->done()) {
       commands.push_back(companion_->fence());
       guard.passed = [c = companion_](const std::vector<pg::Result>& results) {
-        c->inspect(results.back());
+        c->passed(results.back());
       };
     } else {
       commands.push_back(detail::command(kFence, tenant()));

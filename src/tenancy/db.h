@@ -51,8 +51,11 @@ class Companion {
   /// The same as the guard of a transaction that writes: it also locks the tenant's state row FOR
   /// SHARE, and fails (pg::Transaction::Guard) where inspect() would throw.
   virtual pg::Command fence() const = 0;
-  /// The result of either.
+  /// The result of command().
   virtual void inspect(const pg::Result& result) = 0;
+  /// The result of a fence() that let pass. It must not refuse any more: COMMIT may have been sent
+  /// with it.
+  virtual void passed(const pg::Result& result) = 0;
   /// Whether it need not travel any more.
   virtual bool done() const = 0;
 };

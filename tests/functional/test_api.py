@@ -300,6 +300,19 @@ class Api(PlatformTest):
         for client in (c, *unseen):
             self.assertEqual(client.post(c.own("/projects"), {"name": "x"}).status, 201)
 
+    def test_a_refused_write_is_not_written_when_the_cell_has_not_heard_yet(self):
+        """The directory says suspended and tells so; a crash kept it from the cell, whose fence would let the write pass."""
+        c = self.platform.sign_up()
+        unseen = Client(self.platform.port, c.post(c.own("/api-keys"), {"name": "k"}).json["secret"], c.slug)
+        time.sleep(1.2)
+        self.platform.sql(f"UPDATE tenants SET state = 'suspended', epoch = epoch + 1 WHERE slug = '{c.slug}'; "
+                          "SELECT pg_notify('coditect_tenants', epoch || '|' || id || '|' || '" + c.signup["tenant"]["id"] + "' || '|' || slug || '|' || cell || '|' || state) "
+                          f"FROM tenants WHERE slug = '{c.slug}'", "coditect_directory")
+        time.sleep(0.2)
+        for client in (unseen, c):
+            self.assertEqual(client.post(c.own("/projects"), {"name": "refused"}).code, "tenant_suspended")
+        self.assertEqual(self.platform.sql("SELECT count(*) FROM projects WHERE name = 'refused'"), "0")
+
     def test_nobody_gives_a_role_that_holds_more_than_they_do(self):
         made = self.a.post(self.a.own("/api-keys"), {"name": "m", "scopes": ["members_manage", "members_read"]})
         manager = Client(self.platform.port, made.json["secret"], "acme")
