@@ -1,5 +1,5 @@
 #pragma once
-#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,26 +8,16 @@
 #include "async/loop.h"
 #include "async/task_group.h"
 #include "obs/metrics.h"
-#include "redis/resp.h"
+#include "redis/link.h"
+#include "redis/settings.h"
+#include "redis/slots.h"
 
 namespace coditect::redis {
 
-struct Settings {
-  std::string host = "127.0.0.1";  ///< a path is a Unix socket
-  int port = 6379;
-  std::string user, password;
-  bool tls = false;
-  std::chrono::milliseconds timeout{250};  ///< of one command
-  std::chrono::milliseconds connect_timeout{1000};
-  int max_pending = 10000;
-
-  /// redis://[user][:password@]host[:port], rediss:// for TLS, unix:///path?password=...
-  static coditect::Result<Settings> parse(const std::string& url);
-};
-
-/// One Redis server over one connection of one loop; commands that are issued together share a
-/// packet. The key is given apart from the words, so that a cluster's slot map can choose the
-/// connection beneath the same interface.
+/// One Redis server or a Redis Cluster, over one connection of one loop to each (master) server;
+/// commands that are issued together share a packet. A cluster's slot map is learned from its
+/// servers, corrected by MOVED, and asked for anew when a server is lost, every 30 s, and until all
+/// slots have a master that answers.
 class Client {
  public:
   Client(async::Loop& loop, Settings settings, obs::Metrics& metrics);
@@ -37,22 +27,44 @@ class Client {
   void start();
   Async<> stop();
 
-  /// The reply, an error reply included. Throws `redis_unavailable` when there is no connection (at
-  /// once), when it is lost, or after the timeout: callers go on without Redis.
+  /// The reply, an error reply included. The key is given apart from the words because it chooses
+  /// the server; a cluster wants all keys of a command in one slot, so they share a {hash tag}.
+  /// Follows MOVED and ASK. Throws `redis_unavailable` when there is no connection to the key's
+  /// server (at once), when it is lost (whether the command ran is unknown then), or after the
+  /// timeout: callers go on without Redis.
   Async<Reply> command(std::string_view key, std::vector<std::string> words);
 
-  bool connected() const { return link_ != nullptr; }
+  /// Whether there is a server to ask; of a cluster: some server.
+  bool connected() const;
 
  private:
-  struct Pending;
-  class Link;
-  Async<> stay_connected();
+  struct Server;
+  Async<> stay_connected(std::shared_ptr<Server> server);
+  Async<> retire(std::shared_ptr<Link> link);
+  std::shared_ptr<Server> server_at(const Address& address);
+  std::shared_ptr<Link> link_to(const Address* address);
+  Async<std::shared_ptr<Link>> wait_for_link(Address address, Deadline deadline);
+  Async<Reply> in_cluster(int slot, const std::vector<std::string>& words);
+  std::optional<Redirect> redirect_of(const Reply& reply, const Link& link, int slot);
+
+  Async<> stay_informed();
+  Async<bool> refresh();
+  void refresh_soon();
+  void adopt(SlotMap map);
+  bool is_settled() const;
 
   async::Loop& loop_;
   const Settings settings_;
-  std::shared_ptr<Link> link_;
+  std::map<Address, std::shared_ptr<Server>> servers_;
+  SlotMap slots_;
+  std::size_t next_to_ask_ = 0;
+  bool refresh_wanted_ = false;
+  asio::steady_timer refresh_wake_;
   async::TaskGroup tasks_;
   obs::Counter& failures_;
+  obs::Counter& moved_;
+  obs::Counter& asked_;
+  obs::Counter& refreshes_;
   obs::Gauge& up_;
 };
 

@@ -62,7 +62,7 @@ TEST_F(RedisTest, ASlowCommandFailsInTimeAndTheConnectionComesBack) {
 
 TEST_F(RedisTest, WithoutAServerACommandFailsAtOnce) {
   auto s = settings();
-  s.host = "/tmp/no-such-redis.sock";
+  s.addresses = {{"/tmp/no-such-redis.sock", 0}};
   Client client(loop_, s, metrics_);
   client.start();
   run(async::sleep_for(50ms));

@@ -22,7 +22,7 @@ int run(const std::string& file) {
   auto state = app::StateDir::prepare(path, user);
   if (user) app::become(*user);
   app::EmbeddedServers servers(state);
-  servers.start(true, true);
+  servers.start(true, app::EmbeddedServers::Redis::one);
   std::map<std::string, Secret> passwords;
   for (const char* role : schema::kLoginRoles)
     passwords.emplace(role, Secret(crypto::random_base62(24)));

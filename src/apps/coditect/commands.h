@@ -13,6 +13,7 @@ struct UpOptions {
   std::string state;  ///< empty: the default
   bool detach = false;
   bool no_demo = false;
+  bool redis_cluster = false;
 };
 int up(ProgramSettings& settings, config::Table& table, const UpOptions& options);
 int down(const std::string& state);

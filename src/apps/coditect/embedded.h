@@ -42,10 +42,16 @@ class Child {
 /// the state directory. Runs as the present user, who must not be root.
 class EmbeddedServers {
  public:
+  enum class Redis {
+    none,
+    one,
+    cluster,  ///< three masters with a replica each
+  };
+
   explicit EmbeddedServers(const StateDir& state) : state_(state) {}
 
-  /// Makes what is missing and starts both; stops first what a killed program left running.
-  void start(bool postgres, bool redis);
+  /// Makes what is missing and starts them; stops first what a killed program left running.
+  void start(bool postgres, Redis redis);
   /// Starts again what has died; called about every 100 ms.
   void watch();
   void stop();
@@ -55,19 +61,28 @@ class EmbeddedServers {
   std::string redis_url() const;
   int postgres_port() const { return postgres_port_; }
   int redis_port() const { return redis_port_; }
+  /// Of the cluster's servers: their clients' ports, in the order of their names redis-1 to
+  /// redis-6.
+  const std::vector<int>& cluster_ports() const { return cluster_ports_; }
+  const std::string& redis_password() const { return secrets_.at("redis"); }
 
  private:
   void prepare_secrets();
   void start_postgres();
+  std::string redis_config(const std::string& name, int port) const;
   void start_redis();
+  void start_redis_cluster();
+  void form_redis_cluster();
   void wait_for_postgres();
-  void wait_for_redis();
+  void wait_for_redis(const std::string& name);
 
   const StateDir& state_;
   std::vector<Child> children_;
   std::map<std::string, std::string> secrets_;
   std::string socket_dir_, bin_dir_;
   int postgres_port_ = 0, redis_port_ = 0;
+  std::vector<int> cluster_ports_;
+  std::string cluster_plan_;  ///< "port bus-port" lines
   std::map<std::string, std::pair<std::chrono::steady_clock::time_point, int>> restarts_;
 };
 

@@ -141,6 +141,9 @@ int run(int argc, char** argv) {
       "use this PostgreSQL, as an administrator that may create roles and databases");
   up_command->add_option_function<std::string>(
       "--redis", [&](const std::string& v) { program.flags["redis.url"] = v; }, "use this Redis");
+  up_command->add_flag("--redis-cluster", up_options.redis_cluster,
+                       "a private Redis Cluster of three masters with a replica each, instead of "
+                       "one Redis");
   program.add_flags(up_command);
   on(up_command, [&] { return program.load(), up(program.settings, program.table, up_options); });
 

@@ -54,9 +54,12 @@ void ProgramSettings::describe(config::Table& t) {
   t.add("database.max_lifetime", database.pool.max_lifetime, {kSecond, kDay},
         "age at which a connection is replaced");
   t.add("redis.url", redis_url,
-        "redis://[user][:password@]host[:port], rediss:// for TLS, unix:///path?password=...");
+        "redis://[user][:password@]host[:port], rediss:// for TLS, unix:///path?password=...; "
+        "redis+cluster:// or rediss+cluster:// with host[:port],... for Redis Cluster");
   t.add("redis.timeout", redis_timeout, {1, 60 * kSecond},
         "for an answer of Redis, before going on without");
+  t.add("redis.ca_file", redis_ca_file,
+        "PEM file of who signs the servers' certificates; empty: the system's");
   t.add("auth.session_lifetime", auth.session_lifetime, {60 * kSecond, 365 * kDay},
         "how long a session lasts");
   t.add("auth.cookie_secure", auth.cookie_secure, "whether the session cookie needs HTTPS");

@@ -21,6 +21,7 @@ struct ProgramSettings {
   DatabaseSettings database;
   Secret redis_url{"redis://127.0.0.1:6379"};
   std::chrono::milliseconds redis_timeout{250};
+  std::string redis_ca_file;
   auth::Settings auth;
   http::TraceSettings trace;
   Secret sealing_keys;

@@ -65,6 +65,7 @@ redis::Settings redis_settings(const ProgramSettings& s) {
   auto parsed = redis::Settings::parse(s.redis_url.reveal());
   if (!parsed) throw Failure(parsed.error());
   parsed->timeout = s.redis_timeout;
+  parsed->ca_file = s.redis_ca_file;
   return *parsed;
 }
 

@@ -132,7 +132,14 @@ class Up {
     const bool own_redis = table_.find("redis.url")->source == "default";
     take_secrets();
     check_http_port(settings_);
-    servers_.start(own_database, own_redis);
+    if (!own_redis && options_.redis_cluster)
+      fail(Code::invalid_argument, "flags_contradict",
+           "--redis-cluster makes a private Redis Cluster, --redis names one that exists: give one "
+           "of the two");
+    using Redis = EmbeddedServers::Redis;
+    servers_.start(own_database, !own_redis               ? Redis::none
+                                 : options_.redis_cluster ? Redis::cluster
+                                                          : Redis::one);
     if (own_redis) settings_.redis_url = Secret(servers_.redis_url());
     const auto administrator =
         own_database ? servers_.database_url() : settings_.database.url.reveal();
