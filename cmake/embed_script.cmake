@@ -1,7 +1,9 @@
 # Run by coditect_embed(): each input becomes a raw string literal, cut in pieces because one
 # literal may hold 65,536 characters only.
-set(text "#include \"base/embedded_file.h\"\n\n#include <array>\n\nnamespace coditect {\nnamespace schema {\nstd::span<const EmbeddedFile> migration_files();\n}\nnamespace pages {\nstd::span<const EmbeddedFile> files();\n}\nnamespace {\n")
-string(APPEND text "constexpr EmbeddedFile kFiles[] = {\n")
+string(REGEX REPLACE "::[^:]*$" "" namespace ${FUNCTION})
+string(REGEX REPLACE "^.*::" "" name ${FUNCTION})
+set(text "#include \"base/embedded_file.h\"\n\nnamespace ${namespace} {\nstd::span<const coditect::EmbeddedFile> ${name}();\nnamespace {\n")
+string(APPEND text "constexpr coditect::EmbeddedFile kFiles[] = {\n")
 foreach(input IN LISTS INPUTS)
   file(READ ${input} body)
   file(RELATIVE_PATH relative ${ROOT} ${input})
@@ -18,5 +20,5 @@ foreach(input IN LISTS INPUTS)
   endif()
   string(APPEND text "  },\n")
 endforeach()
-string(APPEND text "};\n}  // namespace\n\nstd::span<const EmbeddedFile> ${FUNCTION}() { return kFiles; }\n\n}  // namespace coditect\n")
+string(APPEND text "};\n}  // namespace\n\nstd::span<const coditect::EmbeddedFile> ${name}() { return kFiles; }\n\n}  // namespace ${namespace}\n")
 file(WRITE ${OUTPUT} "${text}")

@@ -47,6 +47,12 @@ def count(output):
     failed_names = re.findall(r"^\[  FAILED  \] (\S+)(?: \(\d+ ms\))$", output, re.M)
     failed += len(failed_names)
     failures.extend(failed_names)
+    fuzzed = re.search(r"^(\d+) passed, (\d+) failed$", output, re.M)
+    if fuzzed:
+        found = True
+        passed += int(fuzzed.group(1))
+        failed += int(fuzzed.group(2))
+        failures.extend(re.findall(r"^(\w+_fuzz) +FAILED$", output, re.M))
     ran = re.search(r"^Ran (\d+) tests? in", output, re.M)
     if ran:
         found = True
@@ -118,6 +124,7 @@ def main():
     with Servers("asan") as env:
         for program in gtest_programs("asan"):
             run(program, [f"build/asan/src/{program}", "--gtest_brief=1"], env)
+    run("fuzz (short)", ["scripts/fuzz.sh", "--seconds", "4"])
     run("compile_fail", [sys.executable, "tests/compile_fail/run.py"])
     build("tsan", *[t for t in TSAN_TESTS if t in gtest_programs("asan")], "test_servers")
     with Servers("tsan") as env:

@@ -7,6 +7,8 @@
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
+#include "base/bytes.h"
+
 namespace coditect::config {
 namespace {
 
@@ -214,7 +216,80 @@ Result<void> Table::apply(std::string_view name, std::string_view value,
   return {};
 }
 
+namespace {
+
+/// A line that starts with [ or [[ and then no character of a name.
+bool is_malformed_header(std::string_view line) {
+  const auto skip = [&line](std::string_view set) {
+    line.remove_prefix(std::min(line.find_first_not_of(set), line.size()));
+  };
+  skip(" \t");
+  if (!line.starts_with('[')) return false;
+  line.remove_prefix(line.starts_with("[[") ? 2 : 1);
+  skip(" \t");
+  return line.empty() || !(is_ascii_alnum(line[0]) || std::string_view("-_\"']").contains(line[0]));
+}
+
+/// The quote that is open, and whether it may hold more than ASCII: it began where a value does,
+/// and ends on its line.
+struct Quote {
+  std::string_view mark;
+  bool any_text = false;
+};
+
+/// Walks one line. False: there is a character beyond ASCII outside of texts and comments, or a
+/// list or an inline table, which no setting takes.
+bool walk_line(std::string_view line, Quote& quote) {
+  char before = ' ';  // the last character that is no blank
+  bool assigned = false;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const auto rest = line.substr(i);
+    const bool ascii = static_cast<unsigned char>(rest[0]) < 0x80;
+    if (!quote.mark.empty()) {
+      if (!ascii && !quote.any_text) return false;
+      if (rest[0] == '\\' && quote.mark[0] == '"')
+        ++i;
+      else if (rest.starts_with(quote.mark))
+        i += std::exchange(quote.mark, {}).size() - 1;
+    } else if (rest[0] == '"' || rest[0] == '\'') {
+      quote = {rest[0] == '"' ? "\"\"\"" : "'''", before == '='};
+      if (rest.starts_with(quote.mark))
+        quote.any_text = false;
+      else
+        quote.mark.remove_suffix(2);
+      i += quote.mark.size() - 1;
+    } else if (rest[0] == '#') {
+      break;
+    } else if (!ascii || rest[0] == '{' || (rest[0] == '[' && before != ' ' && before != '[')) {
+      return false;
+    }
+    const bool again = rest[0] == '=' && std::exchange(assigned, true);
+    if (rest[0] != ' ' && rest[0] != '\t') before = again ? '~' : rest[0];
+  }
+  if (quote.mark.size() == 1) quote.mark = {};
+  return true;
+}
+
+/// The first line, from 1, that toml++ 3.3 takes for granted not to come (it asserts, or runs into
+/// what its author called unreachable); 0: there is none.
+int malformed_line(std::string_view text) {
+  Quote quote;
+  for (int line = 1; !text.empty(); ++line) {
+    const auto end = std::min(text.find('\n'), text.size());
+    const auto here = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if ((quote.mark.empty() && is_malformed_header(here)) || !walk_line(here, quote)) return line;
+  }
+  return 0;
+}
+
+}  // namespace
+
 Result<void> Table::load_file(const Sources& sources) {
+  if (const int line = malformed_line(sources.file_text))
+    return std::unexpected(wrong(sources.file_name + ":" + std::to_string(line) +
+                                 ": a setting is name = a text in quotes, a number, true or "
+                                 "false; a table is [name]"));
   const auto parsed = toml::parse(sources.file_text, sources.file_name);
   if (!parsed) {
     const auto& at = parsed.error().source().begin;

@@ -77,5 +77,30 @@ TEST(Duration, RoundTrips) {
     EXPECT_FALSE(parse_duration(bad)) << bad;
 }
 
+TEST(Settings, AFileThatTheParserWouldNotBearIsRefusedByItsLine) {
+  std::string text;
+  Table table;
+  table.add("a.text", text, "");
+  const auto load = [&](const std::string& file) {
+    Table::Sources sources;
+    sources.file_name = "f.toml";
+    sources.file_text = file;
+    return table.load(sources);
+  };
+  for (const char* bad : {"\n[?]\n", "\n[\n", "\nnum \xc3\x99 = 1", "\n a = \xff"}) {
+    const auto loaded = load(bad);
+    ASSERT_FALSE(loaded) << bad;
+    EXPECT_TRUE(loaded.error().detail.starts_with("f.toml:2: ")) << loaded.error().detail;
+  }
+  EXPECT_TRUE(
+      load("# Gr\xc3\xbc\xc3\x9f"
+           "e\n[a]\ntext = \"Gr\xc3\xbc\xc3\x9f"
+           "e \\\" # [?\" # \xc3\x99\n"));
+  EXPECT_EQ(text,
+            "Gr\xc3\xbc\xc3\x9f"
+            "e \" # [?");
+  EXPECT_TRUE(load("[a]\ntext = '''\n[?]\n'''\n"));
+}
+
 }  // namespace
 }  // namespace coditect::config

@@ -216,7 +216,9 @@ struct JsonType<E> {
   static std::optional<E> read(const json::value& v, const std::string& at, FieldErrors& e) {
     E value{};
     if (!v.is_string()) return detail::wrong_type(at, "one of " + names(), e);
-    if (!boost::describe::enum_from_string(v.get_string().c_str(), value)) {
+    // c_str() ends at a NUL, which JSON may have inside.
+    if (!boost::describe::enum_from_string(v.get_string().c_str(), value) ||
+        boost::describe::enum_to_string(value, "") != v.get_string()) {
       e.push_back({at, "unknown_value", "must be one of " + names()});
       return std::nullopt;
     }

@@ -1,6 +1,8 @@
 #include "http/server.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -121,9 +123,17 @@ class Server::Session : public async::Watchdog::Entry {
     }
   }
 
-  /// Ends a connection that has no whole request yet.
+  /// At the start of a drain: ends a connection that waits for its next request, unless that is
+  /// here already. One that has just been opened, or is sending a header, gets a moment: its client
+  /// may not expect to be hung up on.
   void close_if_waiting() {
-    if (idle_ || (parser_ && !parser_->is_header_done())) socket_.cancel();
+    boost::system::error_code ec;
+    if (idle_ && served_) {
+      if (socket_.available(ec) == 0) socket_.cancel(ec);
+    } else if (idle_ || (parser_ && !parser_->is_header_done())) {
+      arm(after(std::min<std::chrono::milliseconds>(server_.settings_.header_timeout,
+                                                    std::chrono::seconds(1))));
+    }
   }
 
  private:
@@ -141,7 +151,7 @@ class Server::Session : public async::Watchdog::Entry {
         static_cast<std::uint32_t>(limits.max_header_bytes + limits.max_url_bytes));
     parser_->body_limit(static_cast<std::uint64_t>(limits.max_body_bytes));
     idle_ = buffer_.size() == 0;
-    if (idle_ && server_.draining_) co_return false;
+    if (idle_ && served_ && server_.draining_) co_return false;
     arm(after(idle_ ? limits.idle_timeout : limits.header_timeout));
     bool in_body = false;
     std::uint64_t received = buffer_.size();
@@ -179,6 +189,7 @@ class Server::Session : public async::Watchdog::Entry {
       idle_ = false;
     }
     disarm();
+    served_ = true;
     co_return true;
   }
 
@@ -341,7 +352,8 @@ class Server::Session : public async::Watchdog::Entry {
   beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   std::string remote_;
-  bool idle_ = true;
+  bool idle_ = true;     ///< nothing of the next request is here
+  bool served_ = false;  ///< a request has come
   bool expired_ = false;
 };
 
@@ -358,6 +370,24 @@ Server::Server(async::Loop& loop, ServerSettings settings, Handler handler, obs:
 Server::~Server() = default;
 
 void Server::listen() {
+  if (settings_.listening_socket >= 0)
+    take_listening_socket();
+  else
+    bind();
+  tasks_.spawn("accept", accept());
+}
+
+void Server::take_listening_socket() {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  const int fd = fcntl(settings_.listening_socket, F_DUPFD_CLOEXEC, 3);
+  if (fd < 0 || getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
+      (address.ss_family != AF_INET && address.ss_family != AF_INET6))
+    fail(Code::invalid_argument, "cannot_listen", "the inherited socket is not one of TCP");
+  acceptor_.assign(address.ss_family == AF_INET ? asio::ip::tcp::v4() : asio::ip::tcp::v6(), fd);
+}
+
+void Server::bind() {
   boost::system::error_code ec;
   const auto address = asio::ip::make_address(settings_.host, ec);
   if (ec)
@@ -372,7 +402,6 @@ void Server::listen() {
   if (ec)
     fail(Code::unavailable, ec == asio::error::address_in_use ? "port_in_use" : "cannot_listen",
          settings_.host + ":" + std::to_string(settings_.port) + ": " + ec.message());
-  tasks_.spawn("accept", accept());
 }
 
 Async<> Server::accept() {
@@ -385,9 +414,25 @@ Async<> Server::accept() {
       co_await async::sleep_for(std::chrono::milliseconds(50));
       continue;
     }
-    if (open_.size() >= static_cast<std::size_t>(settings_.max_connections)) continue;  // closes it
-    socket.set_option(asio::ip::tcp::no_delay(true), ec);
-    sessions_.spawn("connection", serve(std::move(socket)));
+    open(std::move(socket));
+  }
+}
+
+void Server::open(asio::ip::tcp::socket socket) {
+  if (open_.size() >= static_cast<std::size_t>(settings_.max_connections)) return;  // closes it
+  boost::system::error_code ec;
+  socket.set_option(asio::ip::tcp::no_delay(true), ec);
+  sessions_.spawn("connection", serve(std::move(socket)));
+}
+
+/// A socket of our own takes its waiting connections with it when it is closed.
+void Server::accept_waiting() {
+  boost::system::error_code ec;
+  acceptor_.non_blocking(true, ec);
+  for (;;) {
+    auto socket = acceptor_.accept(ec);
+    if (ec) return;
+    open(std::move(socket));
   }
 }
 
@@ -399,9 +444,10 @@ Async<> Server::serve(asio::ip::tcp::socket socket) {
 Async<> Server::drain() {
   draining_ = true;
   co_await tasks_.stop();
+  for (Session* session : open_) session->close_if_waiting();
+  if (settings_.listening_socket < 0) accept_waiting();
   boost::system::error_code ec;
   acceptor_.close(ec);
-  for (Session* session : open_) session->close_if_waiting();
   if (!co_await sessions_.drained(after(settings_.drain_timeout)))
     obs::log(obs::Level::warn, "requests were still running at the end of the drain",
              {{"connections", open_.size()}});

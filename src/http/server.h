@@ -25,6 +25,7 @@ struct ServerSettings {
   std::chrono::milliseconds drain_timeout{10000};    ///< for running requests at shutdown
   bool access_log = true;
   int trust_proxies = 0;  ///< how many X-Forwarded-For entries, from the right, are our proxies'
+  int listening_socket = -1;  ///< one that is bound already and shared by all loops; -1: bind host
 };
 
 /// Answers a request. Must not throw: dispatch is the boundary.
@@ -37,7 +38,8 @@ class Server {
   Server(async::Loop& loop, ServerSettings settings, Handler handler, obs::Metrics& metrics);
   ~Server();
 
-  /// Binds and starts to accept. Throws `port_in_use` or `cannot_listen`.
+  /// Binds, unless a bound socket was given, and starts to accept. Throws `port_in_use` or
+  /// `cannot_listen`.
   void listen();
   /// Accepts no more, closes idle connections, and waits for running requests until the timeout.
   Async<> drain();
@@ -46,7 +48,11 @@ class Server {
 
  private:
   class Session;
+  void bind();
+  void take_listening_socket();
   Async<> accept();
+  void accept_waiting();
+  void open(asio::ip::tcp::socket socket);
   Async<> serve(asio::ip::tcp::socket socket);
 
   async::Loop& loop_;

@@ -2,6 +2,7 @@
 #include <libpq-fe.h>
 
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -140,8 +141,10 @@ struct Codec<Timestamp> {
     detail::put_int(out, v.time_since_epoch().count() - detail::kEpochMicroseconds);
   }
   static Timestamp decode(std::string_view b) {
-    return Timestamp(
-        std::chrono::microseconds(detail::get_int<std::int64_t>(b) + detail::kEpochMicroseconds));
+    const auto n = detail::get_int<std::int64_t>(b);
+    if (n > INT64_MAX - detail::kEpochMicroseconds || n == INT64_MIN)
+      detail::malformed("an infinite time");
+    return Timestamp(std::chrono::microseconds(n + detail::kEpochMicroseconds));
   }
 };
 template <>
@@ -152,7 +155,9 @@ struct Codec<Date> {
                     static_cast<std::int32_t>(v.time_since_epoch().count() - detail::kEpochDays));
   }
   static Date decode(std::string_view b) {
-    return Date(std::chrono::days(detail::get_int<std::int32_t>(b) + detail::kEpochDays));
+    const auto n = detail::get_int<std::int32_t>(b);
+    if (n > INT32_MAX - detail::kEpochDays || n == INT32_MIN) detail::malformed("an infinite day");
+    return Date(std::chrono::days(n + detail::kEpochDays));
   }
 };
 /// Described enums are text with a CHECK: an SQL enum's operators are not leakproof, so row-level
@@ -172,6 +177,7 @@ struct Codec<E> {
 /// The elements of a one-dimensional array without NULLs, as they lie in the bytes.
 inline std::vector<std::string_view> array_elements(std::string_view b) {
   const auto take = [&b] {
+    if (b.size() < 4) detail::malformed("array");
     const auto n = detail::get_int<std::int32_t>(b.substr(0, 4));
     b.remove_prefix(4);
     return n;

@@ -50,30 +50,45 @@ Migration read_file(const EmbeddedFile& file) {
   return m;
 }
 
-constexpr const char* kCreateTable =
-    "CREATE TABLE IF NOT EXISTS coditect.migrations ("
-    "  version int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, oldest_program text "
-    "NOT NULL,"
-    "  statements_done int NOT NULL DEFAULT 0, finished_at timestamptz);"
-    "GRANT SELECT ON coditect.migrations TO PUBLIC";
-
-bool has_table(Direct& db) {
-  return db.query("SELECT to_regclass('coditect.migrations')")[0][0].has_value();
+/// Where an origin's applied migrations are noted.
+std::string record_of(std::string_view origin) {
+  return origin == kPlatform ? "coditect.migrations" : "coditect.migrations_" + std::string(origin);
 }
 
-std::vector<Applied> applied(Direct& db) {
+void create_record(Direct& db, const std::string& table) {
+  db.execute("CREATE TABLE IF NOT EXISTS " + table +
+             " (version int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, "
+             "oldest_program text NOT NULL, statements_done int NOT NULL DEFAULT 0, "
+             "finished_at timestamptz); GRANT SELECT ON " +
+             table + " TO PUBLIC");
+}
+
+bool has_table(Direct& db, const std::string& table) {
+  return db.query("SELECT to_regclass('" + table + "')")[0][0].has_value();
+}
+
+std::vector<Applied> applied(Direct& db, const std::string& origin) {
   std::vector<Applied> out;
-  if (!has_table(db)) return out;
+  const auto table = record_of(origin);
+  if (!has_table(db, table)) return out;
   for (const auto& row : db.query("SELECT version, name, checksum, oldest_program, finished_at IS "
-                                  "NOT NULL FROM coditect.migrations ORDER BY version"))
-    out.push_back({std::stoi(*row[0]), *row[1], *row[2], *row[3], *row[4] == "t"});
+                                  "NOT NULL FROM " +
+                                  table + " ORDER BY version"))
+    out.push_back({origin, std::stoi(*row[0]), *row[1], *row[2], *row[3], *row[4] == "t"});
   return out;
 }
 
+std::vector<Applied>::const_iterator find(const std::vector<Applied>& in, const Migration& m) {
+  return std::ranges::find_if(
+      in, [&m](const Applied& a) { return a.origin == m.origin && a.version == m.version; });
+}
+
 Plan make_plan(Direct& db, const std::vector<Migration>& migrations) {
-  Plan out{applied(db), {}};
+  Plan out;
   for (const auto& m : migrations) {
-    const auto it = std::ranges::find(out.applied, m.version, &Applied::version);
+    if (std::ranges::find(out.applied, m.origin, &Applied::origin) == out.applied.end())
+      for (auto& a : applied(db, m.origin)) out.applied.push_back(std::move(a));
+    const auto it = find(out.applied, m);
     if (it == out.applied.end()) {
       out.pending.push_back(m);
       continue;
@@ -112,8 +127,8 @@ void with_retries(const std::string& what, const Report& report,
 }
 
 std::string record_sql(Direct& db, const Migration& m, bool finished) {
-  return "INSERT INTO coditect.migrations (version, name, checksum, oldest_program, finished_at) "
-         "VALUES (" +
+  return "INSERT INTO " + record_of(m.origin) +
+         " (version, name, checksum, oldest_program, finished_at) VALUES (" +
          std::to_string(m.version) + ", " + db.quote_text(m.name) + ", " +
          db.quote_text(m.checksum) + ", " + db.quote_text(m.oldest_program) + ", " +
          (finished ? "now()" : "NULL") + ") ON CONFLICT (version) DO NOTHING;";
@@ -133,8 +148,9 @@ void apply_online(Direct& db, const Migration& m, const Report& report) {
   db.execute(record_sql(db, m, false));
   const auto statements = split_statements(m.sql);
   const auto version = std::to_string(m.version);
-  auto done = std::stoul(*db.query(
-      "SELECT statements_done FROM coditect.migrations WHERE version = $1", {version})[0][0]);
+  const auto record = record_of(m.origin);
+  auto done = std::stoul(
+      *db.query("SELECT statements_done FROM " + record + " WHERE version = $1", {version})[0][0]);
   db.execute("SET lock_timeout = '2s'");
   for (; done < statements.size(); ++done) {
     report(m.name + ": statement " + std::to_string(done + 1) + " of " +
@@ -147,24 +163,33 @@ void apply_online(Direct& db, const Migration& m, const Report& report) {
         db.execute("DROP INDEX CONCURRENTLY IF EXISTS " + *row[0]);
       return db.try_execute(statements[done], message);
     });
-    db.query("UPDATE coditect.migrations SET statements_done = $2 WHERE version = $1",
+    db.query("UPDATE " + record + " SET statements_done = $2 WHERE version = $1",
              {version, std::to_string(done + 1)});
   }
   db.execute("RESET lock_timeout");
-  db.query("UPDATE coditect.migrations SET finished_at = now() WHERE version = $1", {version});
+  db.query("UPDATE " + record + " SET finished_at = now() WHERE version = $1", {version});
 }
 
 }  // namespace
 
-std::vector<Migration> migrations_of(const std::string& set, std::span<const EmbeddedFile> files) {
+std::vector<Migration> migrations_of(const std::string& set,
+                                     std::span<const MigrationSource> sources) {
   std::vector<Migration> out;
-  for (const auto& file : files)
-    if (file.path.contains("migrations/" + set + "/")) out.push_back(read_file(file));
-  std::ranges::sort(out, {}, &Migration::version);
-  for (std::size_t i = 0; i < out.size(); ++i)
-    if (out[i].version != static_cast<int>(i) + 1)
-      fail(Code::internal, "migration_malformed",
-           set + ": versions must be 1, 2, 3, ...; found " + std::to_string(out[i].version));
+  for (const auto& source : sources) {
+    std::vector<Migration> own;
+    for (const auto& file : source.files)
+      if (file.path.contains("migrations/" + set + "/")) {
+        own.push_back(read_file(file));
+        own.back().origin = source.origin;
+      }
+    std::ranges::sort(own, {}, &Migration::version);
+    for (std::size_t i = 0; i < own.size(); ++i)
+      if (own[i].version != static_cast<int>(i) + 1)
+        fail(Code::internal, "migration_malformed",
+             source.origin + " " + set + ": versions must be 1, 2, 3, ...; found " +
+                 std::to_string(own[i].version));
+    std::ranges::move(own, std::back_inserter(out));
+  }
   return out;
 }
 
@@ -178,9 +203,11 @@ void migrate(const std::string& conninfo, const std::vector<Migration>& migratio
   Direct db(conninfo);
   db.execute("SET ROLE coditect_owner");
   take_lock(db, report);
-  if (!has_table(db)) db.execute(kCreateTable);
+  for (const auto& m : migrations)
+    if (!has_table(db, record_of(m.origin))) create_record(db, record_of(m.origin));
   for (const auto& m : make_plan(db, migrations).pending) {
-    report("applying " + std::to_string(m.version) + " " + m.name);
+    report("applying " + (m.origin == kPlatform ? "" : m.origin + " ") + std::to_string(m.version) +
+           " " + m.name);
     if (m.mode == Mode::online)
       apply_online(db, m, report);
     else
@@ -188,14 +215,17 @@ void migrate(const std::string& conninfo, const std::vector<Migration>& migratio
   }
 }
 
-Readiness readiness(const std::string& conninfo, const std::vector<Migration>& migrations,
-                    const std::string& program_version) {
+Readiness readiness(const std::string& conninfo, const std::string& set,
+                    std::span<const MigrationSource> sources) {
   Direct db(conninfo);
-  const auto done = applied(db);
-  for (const auto& a : done)
-    if (compare_versions(a.oldest_program, program_version) > 0) return Readiness::too_new;
-  for (const auto& m : migrations) {
-    const auto it = std::ranges::find(done, m.version, &Applied::version);
+  std::vector<Applied> done;
+  for (const auto& source : sources)
+    for (auto& a : applied(db, source.origin)) {
+      if (compare_versions(a.oldest_program, source.program_version) > 0) return Readiness::too_new;
+      done.push_back(std::move(a));
+    }
+  for (const auto& m : migrations_of(set, sources)) {
+    const auto it = find(done, m);
     if (it == done.end() || !it->finished) return Readiness::behind;
   }
   return Readiness::ready;

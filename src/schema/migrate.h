@@ -15,6 +15,10 @@ namespace coditect::schema {
 
 enum class Mode { transactional, online };
 
+/// Whose migrations: the platform's, or an application's that is built on it. Each origin counts
+/// its versions from 1 and keeps its own record of what was applied.
+inline constexpr std::string_view kPlatform = "coditect";
+
 struct Migration {
   int version = 0;
   std::string name;
@@ -22,16 +26,26 @@ struct Migration {
   std::string oldest_program;
   std::string sql;
   std::string checksum;  ///< SHA-256 of the file, hex
+  std::string origin{kPlatform};
+};
+
+/// The migrations of one origin, as compiled into the program.
+struct MigrationSource {
+  std::string origin{kPlatform};  ///< lower-case letters, digits and _, 30 at most
+  std::string program_version;    ///< what oldest-program of its files is compared with
+  std::span<const EmbeddedFile> files;
 };
 
 /// citus/migrations/, compiled into the program.
 std::span<const EmbeddedFile> migration_files();
 
-/// The migrations of a set ("directory" or "cell"), in order of version. Throws when a file's name
-/// or header is malformed or a version is missing or there twice.
-std::vector<Migration> migrations_of(const std::string& set, std::span<const EmbeddedFile> files);
+/// The migrations of a set ("directory" or "cell"), source by source, each in order of version.
+/// Throws when a file's name or header is malformed or a version is missing or there twice.
+std::vector<Migration> migrations_of(const std::string& set,
+                                     std::span<const MigrationSource> sources);
 
 struct Applied {
+  std::string origin;
   int version = 0;
   std::string name;
   std::string checksum;
@@ -61,9 +75,9 @@ enum class Readiness {
   behind,   ///< migrations are pending: wait
   too_new,  ///< the schema needs a newer program: refuse
 };
-/// Whether this program can serve the database.
-Readiness readiness(const std::string& conninfo, const std::vector<Migration>& migrations,
-                    const std::string& program_version);
+/// Whether this program can serve the database of that set.
+Readiness readiness(const std::string& conninfo, const std::string& set,
+                    std::span<const MigrationSource> sources);
 
 /// -1, 0 or 1 for dotted numbers.
 int compare_versions(const std::string& a, const std::string& b);

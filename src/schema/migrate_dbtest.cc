@@ -116,15 +116,47 @@ TEST_F(MigrationTest, ALockedTableIsTriedAgainAndReadersAreNotHeldUp) {
 }
 
 TEST_F(MigrationTest, ReadinessKnowsBehindReadyAndTooNew) {
-  const std::vector<Migration> one{make(1, "SELECT 1")},
-      two{make(1, "SELECT 1"), make(2, "SELECT 2", Mode::transactional, "0.3.0")};
-  EXPECT_EQ(readiness(conninfo_, one, "0.1.0"), Readiness::behind);
-  up(one);
-  EXPECT_EQ(readiness(conninfo_, one, "0.1.0"), Readiness::ready);
-  EXPECT_EQ(readiness(conninfo_, two, "0.3.0"), Readiness::behind);
-  up(two);
-  EXPECT_EQ(readiness(conninfo_, one, "0.2.9"), Readiness::too_new);
-  EXPECT_EQ(readiness(conninfo_, one, "0.3.0"), Readiness::ready);
+  const EmbeddedFile one[] = {
+      {"migrations/cell/0001_a.sql", "-- mode: transactional\n-- oldest-program: 0.1.0\nSELECT 1"}};
+  const EmbeddedFile two[] = {
+      one[0],
+      {"migrations/cell/0002_b.sql", "-- mode: transactional\n-- oldest-program: 0.3.0\nSELECT 2"}};
+  const auto ready = [&](std::span<const EmbeddedFile> files, const char* version) {
+    const MigrationSource sources[] = {{.program_version = version, .files = files}};
+    return readiness(conninfo_, "cell", sources);
+  };
+  const auto apply = [&](std::span<const EmbeddedFile> files) {
+    const MigrationSource sources[] = {{.files = files}};
+    up(migrations_of("cell", sources));
+  };
+  EXPECT_EQ(ready(one, "0.1.0"), Readiness::behind);
+  apply(one);
+  EXPECT_EQ(ready(one, "0.1.0"), Readiness::ready);
+  EXPECT_EQ(ready(two, "0.3.0"), Readiness::behind);
+  apply(two);
+  EXPECT_EQ(ready(one, "0.2.9"), Readiness::too_new);
+  EXPECT_EQ(ready(one, "0.3.0"), Readiness::ready);
+}
+
+TEST_F(MigrationTest, AnApplicationsMigrationsHaveARecordAndAVersionOfTheirOwn) {
+  const EmbeddedFile platform[] = {
+      {"migrations/cell/0001_a.sql",
+       "-- mode: transactional\n-- oldest-program: 0.1.0\nCREATE TABLE a (n int)"}};
+  const EmbeddedFile own[] = {
+      {"migrations/cell/0001_b.sql",
+       "-- mode: transactional\n-- oldest-program: 2.0.0\nCREATE TABLE b (n int)"}};
+  const MigrationSource both[] = {{.program_version = "0.1.0", .files = platform},
+                                  {.origin = "own", .program_version = "2.0.0", .files = own}};
+  up(migrations_of("cell", both));
+  EXPECT_TRUE(exists("a") && exists("b"));
+  up(migrations_of("cell", both));  // nothing is left to do
+  EXPECT_EQ(readiness(conninfo_, "cell", both), Readiness::ready);
+  EXPECT_EQ(plan(conninfo_, migrations_of("cell", both)).applied.size(), 2u);
+  // The platform's own program still runs; an older one of the application does not.
+  EXPECT_EQ(readiness(conninfo_, "cell", std::span(both).first(1)), Readiness::ready);
+  const MigrationSource older[] = {both[0],
+                                   {.origin = "own", .program_version = "1.9.9", .files = own}};
+  EXPECT_EQ(readiness(conninfo_, "cell", older), Readiness::too_new);
 }
 
 }  // namespace

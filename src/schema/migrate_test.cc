@@ -10,7 +10,8 @@ constexpr std::string_view kHead = "-- mode: online\n-- oldest-program: 0.1.0\n"
 
 TEST(Migrations, AreReadFromTheProgramItself) {
   for (const char* set : {"directory", "cell"}) {
-    const auto migrations = migrations_of(set, migration_files());
+    const MigrationSource own[] = {{.files = migration_files()}};
+    const auto migrations = migrations_of(set, own);
     EXPECT_FALSE(migrations.empty());
     for (const auto& m : migrations) EXPECT_EQ(m.checksum.size(), 64u);
   }
@@ -19,7 +20,8 @@ TEST(Migrations, AreReadFromTheProgramItself) {
 TEST(Migrations, RefuseMalformedNamesHeadersAndGaps) {
   const auto read = [](std::string_view path, std::string_view text) {
     const EmbeddedFile files[] = {{path, text}};
-    return migrations_of("cell", files);
+    const MigrationSource source[] = {{.files = files}};
+    return migrations_of("cell", source);
   };
   EXPECT_EQ(read("citus/migrations/cell/0001_first.sql", kHead)[0].mode, Mode::online);
   EXPECT_EQ(read("citus/migrations/cell/0001_first.sql", kHead)[0].name, "first");
@@ -29,6 +31,19 @@ TEST(Migrations, RefuseMalformedNamesHeadersAndGaps) {
   EXPECT_THROW(
       read("citus/migrations/cell/0001_first.sql", "-- mode: sometimes\n-- oldest-program: 1\n"),
       Failure);
+}
+
+TEST(Migrations, OfAnApplicationCountFromOneAndFollowThePlatforms) {
+  const EmbeddedFile first[] = {{"citus/migrations/cell/0001_first.sql", kHead},
+                                {"citus/migrations/cell/0002_second.sql", kHead}};
+  const EmbeddedFile own[] = {{"migrations/cell/0001_customers.sql", kHead},
+                              {"migrations/directory/0001_other.sql", kHead}};
+  const MigrationSource sources[] = {{.files = first}, {.origin = "own", .files = own}};
+  const auto all = migrations_of("cell", sources);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[1].origin + " " + all[1].name, "coditect second");
+  EXPECT_EQ(all[2].origin + " " + all[2].name + " " + std::to_string(all[2].version),
+            "own customers 1");
 }
 
 TEST(Migrations, SplitAtSemicolonsOutsideOfTextsCommentsAndBodies) {

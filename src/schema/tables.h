@@ -13,9 +13,16 @@ enum class Kind {
   global,     ///< in the directory database only
 };
 
+/// How a purged tenant's rows go.
+enum class Removal {
+  purge,    ///< by the purge
+  expires,  ///< by themselves, before the grace of a deleted tenant ends
+};
+
 struct Table {
   std::string_view name;
   Kind kind;
+  Removal removal = Removal::purge;
 };
 
 template <std::size_t N, std::size_t M>
@@ -27,7 +34,8 @@ constexpr std::array<Table, N + M> join(const std::array<Table, N>& a,
   return out;
 }
 
-/// The platform's own tables. An application makes a registry of its own with
+/// The platform's own tables, parents before the children that reference them. An application makes
+/// a registry of its own with
 ///   struct MyTables { static constexpr auto tables = schema::join(schema::CoreTables::tables,
 ///   ...); };
 /// and gives that type to its statements: the same checks hold for its tables.
@@ -38,12 +46,13 @@ struct CoreTables {
       Table{"members", Kind::tenant},
       Table{"api_keys", Kind::tenant},
       Table{"activity", Kind::tenant},
-      Table{"idempotency_records", Kind::tenant},
+      Table{"idempotency_records", Kind::tenant, Removal::expires},
       Table{"projects", Kind::tenant},
       Table{"tasks", Kind::tenant},
       Table{"task_labels", Kind::tenant},
       Table{"task_terms", Kind::tenant},
       Table{"comments", Kind::tenant},
+      // new tables of tenants above this line
       // directory
       Table{"users", Kind::global},
       Table{"tenants", Kind::global},

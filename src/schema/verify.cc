@@ -156,6 +156,14 @@ std::vector<std::string> verify_cell(const std::string& conninfo, std::span<cons
       db, problems, "tenant table {} has a trigger, which Citus refuses",
       "SELECT DISTINCT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE " +
           of_tenants + " AND NOT t.tgisinternal");
+  std::string order;
+  for (const auto& t : tables) order += (order.empty() ? "'" : ", '") + std::string(t.name) + "'";
+  report_rows(db, problems,
+              "the registry has {} before a table that it references: parents come first",
+              "SELECT DISTINCT c.relname FROM pg_constraint k JOIN pg_class c ON c.oid = "
+              "k.conrelid JOIN pg_class p ON p.oid = k.confrelid WHERE " +
+                  of_tenants + " AND k.contype = 'f' AND array_position(ARRAY[" + order +
+                  "], c.relname::text) < array_position(ARRAY[" + order + "], p.relname::text)");
   report_rows(db, problems, "the activity trail can be changed by {}",
               "SELECT r.rolname FROM pg_class c, aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = "
               "a.grantee WHERE c.relname = 'activity' "

@@ -5,6 +5,7 @@
 
 #include "base/mutant.h"
 #include "pg/transaction.h"
+#include "tenancy/purge.h"
 #include "tenancy/statement.h"
 #include "tenancy/tenant.h"
 
@@ -102,6 +103,12 @@ class Tx {
     requires(D == Door::operators)
   {
     tx_.defer({{}, "SET LOCAL app.purge_tenant_id = '" + std::to_string(id) + "'", {}});
+  }
+  /// Removes rows of the tenant that set_purged_tenant() names.
+  void purge(const PurgeStatement& st, std::int64_t tenant)
+    requires(D == Door::operators)
+  {
+    tx_.defer({st.name, st.sql, pg::Params::of(tenant)});
   }
   /// Sends what waits.
   Async<> flush() { return tx_.flush(); }

@@ -47,6 +47,8 @@ std::string to_entry(const TenantRecord& r) {
                      boost::describe::enum_to_string(r.state, ""));
 }
 
+}  // namespace
+
 std::optional<TenantRecord> from_entry(std::string_view text) {
   const auto parts = split(text);
   TenantRecord r;
@@ -60,8 +62,6 @@ std::optional<TenantRecord> from_entry(std::string_view text) {
   r.cell = parts[4];
   return r;
 }
-
-}  // namespace
 
 std::string change_payload(const TenantRecord& record) { return to_entry(record); }
 

@@ -32,6 +32,8 @@ BOOST_DESCRIBE_STRUCT(TenantRecord, (), (id, public_id, slug, cell, state, epoch
 /// The channel on which the directory database tells of changes of state.
 inline constexpr std::string_view kTenantChannel = "coditect_tenants";
 std::string change_payload(const TenantRecord& record);
+/// A record from change_payload()'s text, as the channel and Redis give it; nullopt when malformed.
+std::optional<TenantRecord> from_entry(std::string_view text);
 
 /// Whether the process hears of changes; one for all loops.
 class DirectoryFeed;

@@ -44,19 +44,6 @@ constexpr OperatorStatement<pg::NoRow, std::int64_t, std::int64_t> kPurging{
     "lifecycle.purging",
     "UPDATE tenant_state AS s SET state = 'purging', epoch = $2 WHERE s.tenant_id = $1"};
 
-// Children before parents. A test compares the list with the registry.
-constexpr OperatorStatement<pg::NoRow, std::int64_t> kPurgeRows[] = {
-    {"purge.comments", "DELETE FROM comments WHERE tenant_id = $1"},
-    {"purge.task_terms", "DELETE FROM task_terms WHERE tenant_id = $1"},
-    {"purge.task_labels", "DELETE FROM task_labels WHERE tenant_id = $1"},
-    {"purge.tasks", "DELETE FROM tasks WHERE tenant_id = $1"},
-    {"purge.projects", "DELETE FROM projects WHERE tenant_id = $1"},
-    {"purge.activity", "DELETE FROM activity WHERE tenant_id = $1"},
-    {"purge.api_keys", "DELETE FROM api_keys WHERE tenant_id = $1"},
-    {"purge.members", "DELETE FROM members WHERE tenant_id = $1"},
-    {"purge.tenant_state", "DELETE FROM tenant_state WHERE tenant_id = $1"},
-};
-
 constexpr GlobalStatement<std::string, std::string, std::string, Timestamp> kTakeLease{
     "lease.take",
     "INSERT INTO leases AS l (name, holder, expires_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO "
@@ -109,7 +96,8 @@ Async<int> Lifecycle::settle(Deadline deadline) {
 }
 
 Async<bool> Lifecycle::purge_one(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,
-                                 const TenantRecord& record, Deadline deadline) {
+                                 const TenantRecord& record, std::span<const PurgeStatement> rows,
+                                 Deadline deadline) {
   auto start = GlobalDb(directory, deadline).begin();
   const auto epoch = co_await start.maybe_one(kStartPurge, record.id);
   co_await start.commit();
@@ -119,7 +107,7 @@ Async<bool> Lifecycle::purge_one(pg::Pool& directory, pg::Pool& cell, pg::Pool& 
   co_await fence.commit();
   auto tx = OperatorDb(cell, deadline).begin();
   tx.set_purged_tenant(record.id);
-  for (const auto& st : kPurgeRows) tx.defer(st, record.id);
+  for (const auto& st : rows) tx.purge(st, record.id);
   co_await tx.commit();
   auto done = GlobalDb(directory, deadline).begin();
   done.defer(kForgetUsers, record.id);
@@ -130,22 +118,18 @@ Async<bool> Lifecycle::purge_one(pg::Pool& directory, pg::Pool& cell, pg::Pool& 
 }
 
 Async<int> Lifecycle::purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,
-                            Deadline deadline) {
+                            std::span<const PurgeStatement> rows, Deadline deadline) {
   const auto due = co_await GlobalDb(directory, deadline).all(kPurgeable);
   int purged = 0;
   for (const auto& record : due) {
     try {
-      purged += co_await purge_one(directory, cell, cell_operator, record, deadline);
+      purged += co_await purge_one(directory, cell, cell_operator, record, rows, deadline);
     } catch (const Failure& f) {  // one tenant's trouble must not keep the others
       obs::log(obs::Level::error, "cannot purge a tenant",
                {{"tenant", record.slug}, {"error", f.what()}});
     }
   }
   co_return purged;
-}
-
-std::span<const OperatorStatement<pg::NoRow, std::int64_t>> purge_statements() {
-  return kPurgeRows;
 }
 
 Async<bool> take_lease(pg::Pool& directory, std::string name, std::string holder,

@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "tenancy/directory.h"
+#include "tenancy/purge.h"
 
 namespace coditect::tenancy {
 
@@ -24,21 +25,20 @@ class Lifecycle {
 
   /// Removes all rows of tenants deleted longer ago than the grace; the number of tenants. `cell`
   /// and `directory` are coditect_maintenance's.
+  /// `rows` are what to remove, children before parents.
   static Async<int> purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,
-                          Deadline deadline);
+                          std::span<const PurgeStatement> rows, Deadline deadline);
 
  private:
   static Async<bool> purge_one(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,
-                               const TenantRecord& record, Deadline deadline);
+                               const TenantRecord& record, std::span<const PurgeStatement> rows,
+                               Deadline deadline);
   Async<> apply(const TenantRecord& record, Deadline deadline);
 
   pg::Pool& directory_;
   pg::Pool& cell_;
   Directory& cache_;
 };
-
-/// What purge() removes, children before parents.
-std::span<const OperatorStatement<pg::NoRow, std::int64_t>> purge_statements();
 
 /// How long a deleted tenant can be brought back.
 inline constexpr std::chrono::hours kPurgeGrace{30 * 24};

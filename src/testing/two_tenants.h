@@ -17,10 +17,11 @@ class TwoTenantsTest : public LoopTest {
   void SetUp() override {
     admin_ = std::make_unique<schema::Direct>(Databases::get().cell_as_administrator());
     admin_->execute(
-        "DELETE FROM comments; DELETE FROM task_terms; DELETE FROM task_labels; DELETE FROM tasks; "
-        "DELETE FROM projects; DELETE FROM activity; "
-        "DELETE FROM idempotency_records; DELETE FROM api_keys; DELETE FROM members; DELETE FROM "
-        "tenant_state");
+        "DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || string_agg(attrelid::regclass::text, ', ') "
+        "FROM pg_attribute WHERE attname = 'tenant_id' AND attnum = 1 AND attrelid IN "
+        "(SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = "
+        "'public'::regnamespace)); "
+        "END $$");
     for (const auto tenant : {kAcme, kGlobex}) fill(tenant);
   }
   void TearDown() override { admin_.reset(); }

@@ -92,14 +92,15 @@ class Client:
 class Platform:
     """`coditect up` with a state directory of its own."""
 
-    def __init__(self, *arguments, state=None):
+    def __init__(self, *arguments, state=None, binary=BINARY):
+        self.binary = binary
         self.state = state or tempfile.mkdtemp(prefix="coditect-functional-")
         self.port = free_port()
         self.arguments = ["--state", self.state, "--http-port", str(self.port), "--no-demo", *FAST, *arguments]
         self.process = None
 
     def start(self):
-        self.process = subprocess.Popen([BINARY, "up", *self.arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        self.process = subprocess.Popen([self.binary, "up", *self.arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         text=True, env=clean_environment())
         lines = []
         for line in self.process.stdout:

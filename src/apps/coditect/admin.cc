@@ -32,6 +32,11 @@ std::vector<Set> sets(const ProgramSettings& s) {
           {"cell", s.cell_conninfo("coditect_migrator", s.database.migrator_password)}};
 }
 
+/// A migration's number, with its origin when it is not the platform's.
+std::string numbered(const std::string& origin, int version) {
+  return (origin == schema::kPlatform ? "" : origin + " ") + std::to_string(version);
+}
+
 /// Adds an operator as somebody who may; the text of its key.
 std::string add_operator(schema::Direct& db, const crypto::Keyring& keys, const std::string& name) {
   const auto id = auth::OperatorId::make();
@@ -46,18 +51,18 @@ std::string add_operator(schema::Direct& db, const crypto::Keyring& keys, const 
 
 }  // namespace
 
-int migrate(const ProgramSettings& settings, MigrateAction action) {
+int migrate(const Application& application, const ProgramSettings& settings, MigrateAction action) {
   int problems = 0;
   for (const auto& set : sets(settings)) {
-    const auto migrations = schema::migrations_of(set.name, schema::migration_files());
+    const auto migrations = schema::migrations_of(set.name, application.migrations);
     if (action == MigrateAction::up) {
       schema::migrate(set.conninfo, migrations,
                       [&set](const std::string& line) { say(set.name + ": " + line); });
       say(set.name + ": up to date");
     } else if (action == MigrateAction::verify) {
       const auto found = set.name == "cell"
-                             ? schema::verify_cell(set.conninfo, schema::CoreTables::tables)
-                             : schema::verify_directory(set.conninfo, schema::CoreTables::tables);
+                             ? schema::verify_cell(set.conninfo, application.tables)
+                             : schema::verify_directory(set.conninfo, application.tables);
       for (const auto& line : found) say(set.name + ": " + line);
       if (found.empty()) say(set.name + ": the catalog agrees with the registry");
       problems += static_cast<int>(found.size());
@@ -65,10 +70,10 @@ int migrate(const ProgramSettings& settings, MigrateAction action) {
       const auto plan = schema::plan(set.conninfo, migrations);
       if (action == MigrateAction::status)
         for (const auto& a : plan.applied)
-          say(set.name + ": " + std::to_string(a.version) + " " + a.name +
+          say(set.name + ": " + numbered(a.origin, a.version) + " " + a.name +
               (a.finished ? " applied" : " half done"));
       for (const auto& m : plan.pending)
-        say(set.name + ": " + std::to_string(m.version) + " " + m.name + " pending (" +
+        say(set.name + ": " + numbered(m.origin, m.version) + " " + m.name + " pending (" +
             (m.mode == schema::Mode::online ? "online" : "transactional") + ")");
       if (plan.pending.empty()) say(set.name + ": nothing is pending");
     }
@@ -134,7 +139,7 @@ int admin(const AdminOptions& o) {
   auto url = o.url;
   auto key = o.key;
   if (key.empty()) {
-    const auto state = StateDir::open(o.state.empty() ? StateDir::default_path() : o.state);
+    const auto state = StateDir::open(o.state);
     const auto text = state.read_file("operator.key");
     if (!text)
       fail(Code::unauthenticated, "operator_key_missing",

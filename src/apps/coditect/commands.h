@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/coditect/application.h"
 #include "apps/coditect/program_settings.h"
 #include "attack/campaign.h"
 
@@ -10,19 +11,20 @@
 namespace coditect::app {
 
 struct UpOptions {
-  std::string state;  ///< empty: the default
+  std::string state;
   bool detach = false;
   bool no_demo = false;
   bool redis_cluster = false;
 };
-int up(ProgramSettings& settings, config::Table& table, const UpOptions& options);
+int up(const Application& application, ProgramSettings& settings, config::Table& table,
+       const UpOptions& options);
 int down(const std::string& state);
 int status(const std::string& state, bool json);
 
-int serve_api(const ProgramSettings& settings);
+int serve_api(const Application& application, ProgramSettings& settings);
 
 enum class MigrateAction { status, plan, up, verify };
-int migrate(const ProgramSettings& settings, MigrateAction action);
+int migrate(const Application& application, const ProgramSettings& settings, MigrateAction action);
 int bootstrap(const ProgramSettings& settings, const std::string& administrator);
 
 int show_settings(const config::Table& table, bool markdown);
@@ -59,6 +61,16 @@ struct ImportOptions {
 int import_tenants(ProgramSettings& settings, const ImportOptions& options);
 /// Where a running `coditect up` keeps its databases, with their passwords and sealing keys.
 void settings_from_state(ProgramSettings& settings, const std::string& state);
+
+struct NewSliceOptions {
+  std::string name;      ///< plural: "invoices"
+  std::string singular;  ///< empty: guessed
+  std::string fields;
+  std::string directory = ".";
+  bool dry_run = false;
+};
+/// Writes a slice of product into the project around the directory.
+int new_slice(const NewSliceOptions& options);
 
 /// Exit codes by cause; see docs/reference/cli.md.
 int exit_code(Code code);

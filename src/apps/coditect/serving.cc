@@ -5,14 +5,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "domain/accounts/handlers.h"
 #include "domain/accounts/provisioning.h"
-#include "domain/activity/handlers.h"
-#include "domain/comments/handlers.h"
-#include "domain/operators/handlers.h"
-#include "domain/organization/handlers.h"
-#include "domain/projects/handlers.h"
-#include "domain/tasks/handlers.h"
 #include "http/problem.h"
 #include "obs/log.h"
 #include "schema/migrate.h"
@@ -35,14 +28,8 @@ constexpr tenancy::GlobalStatement<pg::NoRow> kDropRequests{
     "DELETE FROM request_records WHERE expires_at < now() AND NOT EXISTS (SELECT 1 FROM tenants t "
     "WHERE t.id = request_records.tenant_id AND t.state = 'provisioning')"};
 
-auth::Routes& with_all_routes(auth::Routes& routes) {
-  accounts::add_routes(routes);
-  organization::add_routes(routes);
-  projects::add_routes(routes);
-  tasks::add_routes(routes);
-  comments::add_routes(routes);
-  activity::add_routes(routes);
-  operators::add_routes(routes);
+auth::Routes& with_all_routes(auth::Routes& routes, const Application& application) {
+  for (const auto add_routes : application.slices) add_routes(routes);
   return routes;
 }
 
@@ -163,14 +150,15 @@ struct Serving::OnLoop {
   http::Server server;
 };
 
-Serving::Serving(const ProgramSettings& settings)
-    : settings_(settings),
+Serving::Serving(const Application& application, const ProgramSettings& settings)
+    : application_(application),
+      settings_(settings),
       keys_(load_keys(settings)),
       spans_(static_cast<std::size_t>(settings.trace.queue)),
       hashing_(settings.hash_threads > 0 ? settings.hash_threads : settings.loop_count(),
                settings.hash_queue),
-      openapi_(auth::openapi_document(with_all_routes(routes_), CODITECT_VERSION)),
-      docs_(auth::docs_page(routes_, CODITECT_VERSION)),
+      openapi_(auth::openapi_document(with_all_routes(routes_, application), application.version)),
+      docs_(auth::docs_page(routes_, application.version)),
       loops_(settings.loop_count()) {
   feed_ = std::make_unique<tenancy::DirectoryFeed>(
       loops_[0], settings.directory_conninfo("coditect_app", settings.database.app_password));
@@ -313,8 +301,9 @@ Async<int> Serving::round(OnLoop& on, std::string holder) {
   accounts::Provisioning provisioning(on.services);
   co_await step("settle", lifecycle.settle(after(kRound)));
   co_await step("provisioning", provisioning.sweep(after(kRound)));
-  co_await step("purge", tenancy::Lifecycle::purge(on.directory_maintenance, on.cell_maintenance,
-                                                   on.cell_operator, after(kRound)));
+  co_await step("purge",
+                tenancy::Lifecycle::purge(on.directory_maintenance, on.cell_maintenance,
+                                          on.cell_operator, application_.purge, after(kRound)));
   co_await step("expired", drop_expired(on, after(kRound)));
   // Done: whoever is next need not wait for the end of the lease.
   co_await tenancy::take_lease(on.directory_maintenance, "maintenance", holder, 0s, after(kRound));
@@ -329,7 +318,7 @@ Async<> Serving::maintain(OnLoop& on) {
   }
 }
 
-void wait_for_schema(const ProgramSettings& s,
+void wait_for_schema(const ProgramSettings& s, std::span<const schema::MigrationSource> sources,
                      const std::function<void(const std::string&)>& report,
                      const std::function<bool()>& stopped) {
   struct Set {
@@ -338,16 +327,15 @@ void wait_for_schema(const ProgramSettings& s,
   const Set sets[] = {{"directory", s.directory_conninfo("coditect_app", s.database.app_password)},
                       {"cell", s.cell_conninfo("coditect_app", s.database.app_password)}};
   for (const auto& set : sets) {
-    const auto migrations = schema::migrations_of(set.name, schema::migration_files());
     bool told = false;
     while (!stopped()) {
       std::string why;
       try {
-        const auto state = schema::readiness(set.conninfo, migrations, CODITECT_VERSION);
+        const auto state = schema::readiness(set.conninfo, set.name, sources);
         if (state == schema::Readiness::ready) break;
         if (state == schema::Readiness::too_new)
           fail(Code::failed_precondition, "program_too_old",
-               "the " + set.name + " database needs a newer program than " CODITECT_VERSION);
+               "the " + set.name + " database needs a newer program than this one");
         why = "the schema of the " + set.name + " database is behind: run 'coditect migrate up'";
       } catch (const Failure& f) {  // away for now: wait for it as for the schema
         if (f.error().code != Code::unavailable) throw;

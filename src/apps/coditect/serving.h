@@ -2,6 +2,7 @@
 #include <memory>
 #include <vector>
 
+#include "apps/coditect/application.h"
 #include "apps/coditect/program_settings.h"
 #include "async/loop.h"
 #include "auth/dispatch.h"
@@ -12,8 +13,8 @@ namespace coditect::app {
 /// The API: the wiring of all parts, from settings to an answering port.
 class Serving {
  public:
-  /// Throws when a setting is missing or malformed. The settings must outlive this.
-  explicit Serving(const ProgramSettings& settings);
+  /// Throws when a setting is missing or malformed. Application and settings must outlive this.
+  Serving(const Application& application, const ProgramSettings& settings);
   ~Serving();
 
   /// Listens and serves on threads of its own. Throws `port_in_use`.
@@ -33,6 +34,7 @@ class Serving {
   Async<int> drop_expired(OnLoop& on, Deadline deadline);
   Async<> step(std::string_view name, Async<int> work);
 
+  const Application& application_;
   const ProgramSettings& settings_;
   crypto::Keyring keys_;
   obs::Metrics metrics_;
@@ -53,6 +55,7 @@ class Serving {
 /// Waits until both databases have the schema this program needs; `report` gets a line for people.
 /// Throws `program_too_old` when a database needs a newer program.
 void wait_for_schema(const ProgramSettings& settings,
+                     std::span<const schema::MigrationSource> sources,
                      const std::function<void(const std::string&)>& report,
                      const std::function<bool()>& stopped);
 

@@ -60,12 +60,12 @@ void become(const RunAs& user) {
   setenv("HOME", user.home.c_str(), 1);
 }
 
-std::string StateDir::default_path() {
-  if (geteuid() == 0) return "/var/lib/coditect";
+std::string StateDir::default_path(const std::string& program) {
+  if (geteuid() == 0) return "/var/lib/" + program;
   if (const char* xdg = getenv("XDG_STATE_HOME"); xdg != nullptr && *xdg == '/')
-    return std::string(xdg) + "/coditect";
+    return std::string(xdg) + "/" + program;
   const char* home = getenv("HOME");
-  return std::string(home != nullptr ? home : "/tmp") + "/.local/state/coditect";
+  return std::string(home != nullptr ? home : "/tmp") + "/.local/state/" + program;
 }
 
 StateDir StateDir::prepare(const std::string& given, const std::optional<RunAs>& user) {

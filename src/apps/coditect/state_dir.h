@@ -24,8 +24,9 @@ void become(const RunAs& user);
 /// Where `coditect up` keeps everything: servers' data, chosen ports, secrets, logs.
 class StateDir {
  public:
-  /// /var/lib/coditect for root, $XDG_STATE_HOME/coditect or ~/.local/state/coditect for others.
-  static std::string default_path();
+  /// Of the program of this name: /var/lib/NAME for root, $XDG_STATE_HOME/NAME or
+  /// ~/.local/state/NAME for others.
+  static std::string default_path(const std::string& program);
 
   /// Makes the directory where it is missing, owned by the user. A place that the user cannot reach
   /// (beneath a 0700 directory of root's) becomes a symbolic link to one under /var/lib/coditect;

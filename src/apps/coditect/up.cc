@@ -9,6 +9,7 @@
 
 #include "apps/coditect/commands.h"
 #include "apps/coditect/embedded.h"
+#include "apps/coditect/service_manager.h"
 #include "apps/coditect/serving.h"
 #include "crypto/digest.h"
 #include "http/client.h"
@@ -65,17 +66,17 @@ boost::json::value post(const std::string& url, const std::string& key, const st
 }
 
 struct DemoOrganization {
-  std::string slug, email, password, key, project;
+  std::string slug, email, password, key;
 };
 
 /// Through the API like everyone, with idempotency keys of this installation: repeated after a
 /// crash it goes on where it was.
-DemoOrganization make_demo(const std::string& base, const std::string& secret,
-                           const std::string& slug, const std::string& name) {
+DemoOrganization make_demo(const Application& application, const std::string& base,
+                           const std::string& secret, const std::string& slug,
+                           const std::string& name) {
   DemoOrganization d{slug,
                      "owner@" + slug + ".example",
                      to_base64url(crypto::hmac_sha256(secret, "password " + slug)).substr(0, 20),
-                     {},
                      {}};
   const auto once = "demo-" + to_hex(crypto::hmac_sha256(secret, slug)).substr(0, 16);
   const auto signed_up = post(base + "/v1/signup", "", once,
@@ -83,17 +84,14 @@ DemoOrganization make_demo(const std::string& base, const std::string& secret,
                                {"password", d.password},
                                {"organization", {{"name", name}, {"slug", slug}}}});
   d.key = signed_up.at("api_key").at("secret").as_string();
-  const auto tenant = base + "/v1/tenants/" + slug;
-  d.project =
-      post(tenant + "/projects", d.key, once, {{"name", name + " launch"}}).at("id").as_string();
-  boost::json::array tasks;
-  for (const char* title :
-       {"Write the announcement", "Invite the first customers", "Check the invoices"})
-    tasks.push_back(
-        {{"project_id", d.project}, {"title", title}, {"labels", boost::json::array{"demo"}}});
-  const auto made = post(tenant + "/tasks/batch", d.key, once, {{"items", std::move(tasks)}});
-  post(tenant + "/comments", d.key, once,
-       {{"task_id", made.at("items").at(0).at("id")}, {"body", "A first draft is ready."}});
+  int n = 0;
+  if (application.fill_demo)
+    application.fill_demo(
+        [&](const std::string& path, const boost::json::value& body) {
+          return post(base + "/v1/tenants/" + slug + path, d.key, once + "-" + std::to_string(n++),
+                      body);
+        },
+        name);
   return d;
 }
 
@@ -107,8 +105,14 @@ void check_http_port(const ProgramSettings& settings) {
 
 class Up {
  public:
-  Up(ProgramSettings& settings, config::Table& table, const UpOptions& options, StateDir& state)
-      : settings_(settings), table_(table), options_(options), state_(state), servers_(state) {}
+  Up(const Application& application, ProgramSettings& settings, config::Table& table,
+     const UpOptions& options, StateDir& state)
+      : application_(application),
+        settings_(settings),
+        table_(table),
+        options_(options),
+        state_(state),
+        servers_(state) {}
 
   /// Serves until it is asked to stop. `on_ready` runs once the API answers.
   void run(const std::function<void()>& on_ready) {
@@ -145,7 +149,7 @@ class Up {
         own_database ? servers_.database_url() : settings_.database.url.reveal();
     if (own_database) settings_.database.url = Secret(administrator);
     prepare_database(administrator);
-    serving_ = std::make_unique<Serving>(settings_);
+    serving_ = std::make_unique<Serving>(application_, settings_);
     serving_->start();
     base_ = "http://127.0.0.1:" + std::to_string(serving_->port());
     auto ports = state_.read_values("ports");
@@ -191,16 +195,15 @@ class Up {
 
   void prepare_database(const std::string& administrator) {
     const auto& d = settings_.database;
-    const auto directory = schema::migrations_of("directory", schema::migration_files());
-    const auto cell = schema::migrations_of("cell", schema::migration_files());
+    const auto& sources = application_.migrations;
     // A second start finds all in place with two short look-ups.
     bool ready = false;
     try {
       ready =
           schema::readiness(settings_.directory_conninfo("coditect_migrator", d.migrator_password),
-                            directory, CODITECT_VERSION) == schema::Readiness::ready &&
-          schema::readiness(settings_.cell_conninfo("coditect_migrator", d.migrator_password), cell,
-                            CODITECT_VERSION) == schema::Readiness::ready;
+                            "directory", sources) == schema::Readiness::ready &&
+          schema::readiness(settings_.cell_conninfo("coditect_migrator", d.migrator_password),
+                            "cell", sources) == schema::Readiness::ready;
     } catch (const Failure&) {  // no such database or role yet: made below
     }
     if (!ready) {
@@ -215,51 +218,55 @@ class Up {
         obs::log(obs::Level::info, "migrate", {{"step", line}});
       };
       schema::migrate(settings_.directory_conninfo("coditect_migrator", d.migrator_password),
-                      directory, report);
-      schema::migrate(settings_.cell_conninfo("coditect_migrator", d.migrator_password), cell,
-                      report);
+                      schema::migrations_of("directory", sources), report);
+      schema::migrate(settings_.cell_conninfo("coditect_migrator", d.migrator_password),
+                      schema::migrations_of("cell", sources), report);
     }
-    wait_for_schema(settings_, say, [] { return stop_asked != 0; });
+    wait_for_schema(settings_, sources, say, [] { return stop_asked != 0; });
     if (!state_.read_file("operator.key"))
       if (const auto key = first_operator(settings_, administrator))
         state_.write_file("operator.key", *key + "\n");
   }
 
   void greet() {
-    say("Coditect " CODITECT_VERSION " answers at " + base_);
+    say((application_.name == "coditect" ? "Coditect" : application_.name) + " " +
+        application_.version + " answers at " + base_);
     say("  documentation  " + base_ + "/docs");
     say("  state          " + state_.path() +
         (state_.moved() ? "  (the place you named cannot be reached by the servers' user; it is a "
                           "link to this one)"
                         : ""));
     say("  log            " + state_.file("log/coditect.log"));
-    say("  operator key   " + state_.file("operator.key") + "  (for 'coditect admin')");
+    say("  operator key   " + state_.file("operator.key") + "  (for '" + application_.name +
+        " admin')");
     if (!options_.no_demo && !state_.read_file("demo-shown")) greet_first_time();
-    const auto down = "'coditect down --state " + state_.path() + "'";
+    const auto down = "'" + application_.name + " down --state " + state_.path() + "'";
     say(options_.detach ? down + " stops it." : "Ctrl-C stops it; " + down + " from elsewhere.");
   }
 
   void greet_first_time() {
     const auto secret = settings_.sealing_keys.empty() ? settings_.database.app_password.reveal()
                                                        : settings_.sealing_keys.reveal();
-    const auto acme = make_demo(base_, secret, "acme", "Acme");
-    const auto globex = make_demo(base_, secret, "globex", "Globex");
+    const auto acme = make_demo(application_, base_, secret, "acme", "Acme");
+    const auto globex = make_demo(application_, base_, secret, "globex", "Globex");
     say("");
     say("Two organizations to try it with. Their keys are shown this once and stored hashed:");
     for (const auto& d : {acme, globex})
       say("  " + d.slug + "  key " + d.key + "\n    sign in as " + d.email + " with " + d.password);
     say("");
     say("Try:");
-    say("  curl -s " + base_ + "/v1/tenants/acme/tasks -H 'Authorization: Bearer " + acme.key +
-        "'");
-    say("  curl -s " + base_ + "/v1/tenants/globex/projects -H 'Authorization: Bearer " +
-        globex.key + "'");
-    say("  curl -s -i " + base_ + "/v1/tenants/globex/projects -H 'Authorization: Bearer " +
-        acme.key + "'   # not yours: 404");
+    const auto call = [&](const char* options, const char* slug, const std::string& key) {
+      return "  curl -s " + std::string(options) + base_ + "/v1/tenants/" + slug + "/" +
+             application_.demo_list + " -H 'Authorization: Bearer " + key + "'";
+    };
+    say(call("", "acme", acme.key));
+    say(call("", "globex", globex.key));
+    say(call("-i ", "globex", acme.key) + "   # not yours: 404");
     say("");
     state_.write_file("demo-shown", "yes\n");
   }
 
+  const Application& application_;
   ProgramSettings& settings_;
   config::Table& table_;
   const UpOptions& options_;
@@ -322,7 +329,7 @@ void detach() {
 }  // namespace
 
 void settings_from_state(ProgramSettings& settings, const std::string& path) {
-  auto state = StateDir::open(path.empty() ? StateDir::default_path() : path);
+  auto state = StateDir::open(path);
   const auto ports = state.read_values("ports");
   if (!state.owner() || !ports.contains("postgres"))
     fail(Code::invalid_argument, "setting_missing",
@@ -337,10 +344,11 @@ void settings_from_state(ProgramSettings& settings, const std::string& path) {
   if (settings.sealing_key_file.empty()) take("sealing_keys", settings.sealing_keys);
 }
 
-int up(ProgramSettings& settings, config::Table& table, const UpOptions& options) {
+int up(const Application& application, ProgramSettings& settings, config::Table& table,
+       const UpOptions& options) {
   const auto user = unprivileged_user();
   raise_descriptor_limit();
-  const auto path = options.state.empty() ? StateDir::default_path() : options.state;
+  const auto path = options.state;
   if (const auto owner = StateDir::open(path).owner())
     fail(
         Code::conflict, "already_running",
@@ -361,7 +369,7 @@ int up(ProgramSettings& settings, config::Table& table, const UpOptions& options
     settings.http.port =
         choose_port(ports.contains("http") ? std::atoi(ports.at("http").c_str()) : 0);
   }
-  Up program(settings, table, options, state);
+  Up program(application, settings, table, options, state);
   program.run([&options] {
     if (options.detach) leave_terminal();
   });
@@ -370,7 +378,7 @@ int up(ProgramSettings& settings, config::Table& table, const UpOptions& options
 }
 
 int down(const std::string& path) {
-  const auto state = StateDir::open(path.empty() ? StateDir::default_path() : path);
+  const auto state = StateDir::open(path);
   const auto owner = state.owner();
   if (!owner) {
     say("it is not running");
@@ -391,7 +399,7 @@ int down(const std::string& path) {
 }
 
 int status(const std::string& path, bool json) {
-  const auto state = StateDir::open(path.empty() ? StateDir::default_path() : path);
+  const auto state = StateDir::open(path);
   const auto owner = state.owner();
   const auto ports = state.read_values("ports");
   const auto port = [&ports](const char* name) {
@@ -424,21 +432,26 @@ int status(const std::string& path, bool json) {
   return owner && ready == "yes" ? 0 : 3;
 }
 
-int serve_api(const ProgramSettings& settings) {
+int serve_api(const Application& application, ProgramSettings& settings) {
+  settings.http.listening_socket = inherited_socket();
   raise_descriptor_limit();
   install_signals();
   if (settings.database.url.empty())
     fail(Code::invalid_argument, "setting_missing", "set database.url (CODITECT_DATABASE_URL)");
   load_keys(settings);
   wait_for_schema(
-      settings, [](const std::string& line) { obs::log(obs::Level::warn, line); },
+      settings, application.migrations,
+      [](const std::string& line) { obs::log(obs::Level::warn, line); },
       [] { return stop_asked != 0; });
   if (stop_asked != 0) return 0;
-  Serving serving(settings);
+  Serving serving(application, settings);
   serving.start();
-  obs::log(obs::Level::info, "serving",
-           {{"host", settings.http.host}, {"port", serving.port()}, {"version", CODITECT_VERSION}});
+  obs::log(
+      obs::Level::info, "serving",
+      {{"host", settings.http.host}, {"port", serving.port()}, {"version", application.version}});
+  notify_service_manager("READY=1");
   while (stop_asked == 0) std::this_thread::sleep_for(50ms);
+  notify_service_manager("STOPPING=1");
   obs::log(obs::Level::info, "draining");
   serving.stop();
   return 0;

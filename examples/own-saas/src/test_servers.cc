@@ -1,0 +1,6 @@
+#include "application.h"
+#include "testing/run_test_servers.h"
+
+int main(int argc, char** argv) {
+  return coditect::testing::run_test_servers(argc, argv, own_saas::application());
+}

@@ -1,0 +1,353 @@
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+
+#include "apps/coditect/application.h"
+#include "apps/coditect/commands.h"
+#include "apps/coditect/state_dir.h"
+#include "obs/log.h"
+
+extern char** environ;
+
+namespace coditect::app {
+
+int exit_code(Code code) {
+  switch (code) {
+    case Code::invalid_argument: return 2;
+    case Code::not_found: return 4;
+    case Code::conflict:
+    case Code::failed_precondition:
+    case Code::unprocessable: return 5;
+    case Code::unavailable:
+    case Code::rate_limited: return 6;
+    case Code::deadline_exceeded: return 7;
+    case Code::unauthenticated:
+    case Code::permission_denied: return 8;
+    case Code::internal: return 1;
+  }
+  return 1;
+}
+
+namespace {
+
+/// Variables of the command line itself; all other CODITECT_* are settings.
+constexpr std::string_view kOwnVariables[] = {"CODITECT_CONFIG", "CODITECT_OPERATOR_KEY",
+                                              "CODITECT_STATE", "CODITECT_ATTACK_KEY_A",
+                                              "CODITECT_ATTACK_KEY_B"};
+
+struct Program {
+  ProgramSettings settings;
+  config::Table table;
+  std::map<std::string, std::string> flags;
+  std::string config_file;
+
+  Program() { settings.describe(table); }
+
+  void load() {
+    config::Table::Sources sources;
+    sources.flags = flags;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+      const std::string_view text = *entry;
+      const auto name = text.substr(0, text.find('='));
+      if (!name.starts_with("CODITECT_") ||
+          std::ranges::find(kOwnVariables, name) != std::end(kOwnVariables))
+        continue;
+      sources.environment.emplace(name, text.substr(name.size() + 1));
+    }
+    if (!config_file.empty()) {
+      std::ifstream in(config_file);
+      if (!in)
+        fail(Code::invalid_argument, "config_unreadable",
+             "--config " + config_file + " cannot be read");
+      std::ostringstream all;
+      all << in.rdbuf();
+      sources.file_name = config_file;
+      sources.file_text = all.str();
+    }
+    if (auto ok = table.load(sources); !ok) throw Failure(ok.error());
+    if (!obs::set_log_level(settings.log_level))
+      fail(Code::invalid_argument, "setting_invalid",
+           "log.level is debug, info, warn, error or off");
+  }
+
+  /// Every setting is a flag of the command.
+  void add_flags(CLI::App* command) {
+    for (const auto& s : table.all()) {
+      const auto name = s.name;
+      command
+          ->add_option_function<std::string>(
+              s.flag(), [this, name](const std::string& value) { flags[name] = value; }, s.help)
+          ->group("Settings")
+          ->type_name(s.type)
+          ->take_last();
+    }
+    command->add_option("--config", config_file, "TOML file of settings")
+        ->envname("CODITECT_CONFIG");
+  }
+};
+
+/// An unknown flag gets the nearest known one.
+std::string with_suggestion(const CLI::App& app, const std::string& message, int argc,
+                            char** argv) {
+  std::vector<std::string> known;
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  for (const auto* option : at->get_options())
+    for (const auto& name : option->get_lnames()) known.push_back("--" + name);
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
+    if (!word.starts_with("--") || std::ranges::find(known, word) != known.end()) continue;
+    if (const auto near = config::nearest_word(word, known); !near.empty())
+      return message + "; did you mean " + near + "?";
+  }
+  return message;
+}
+
+/// What --version prints.
+std::string version_line(const Application& application) {
+  const std::string own = application.name + " " + application.version;
+  return application.name == "coditect" ? own : own + " (Coditect " CODITECT_VERSION ")";
+}
+
+int run(int argc, char** argv, const Application& application) {
+  Program program;
+  UpOptions up_options;
+  AdminOptions admin_options;
+  admin_options.url.clear();
+  std::string state, administrator, operator_name = "operator";
+  bool json = false, markdown = false;
+  std::function<int()> command;
+
+  CLI::App app(application.description, application.name);
+  app.set_version_flag("--version", version_line(application));
+  app.require_subcommand(1);
+  const auto on = [&command](CLI::App* sub, std::function<int()> f) {
+    sub->callback([&command, f = std::move(f)] { command = f; });
+  };
+  const auto with_state = [&application](CLI::App* sub, std::string& to) {
+    const auto& name = application.name;
+    to = StateDir::default_path(name);
+    sub->add_option("--state", to,
+                    "state directory; default /var/lib/" + name +
+                        " for root, else $XDG_STATE_HOME/" + name + " or ~/.local/state/" + name)
+        ->envname("CODITECT_STATE")
+        ->check([](const std::string& value) {
+          return value.empty() ? std::string("must not be empty") : std::string();
+        });
+  };
+
+  auto* up_command = app.add_subcommand(
+      "up", "Run the whole platform on this machine, with a private PostgreSQL and Redis");
+  with_state(up_command, up_options.state);
+  up_command->add_flag("--detach", up_options.detach, "go on in the background once it answers");
+  up_command->add_flag("--no-demo", up_options.no_demo, "make no demo organizations");
+  up_command->add_option_function<std::string>(
+      "--database", [&](const std::string& v) { program.flags["database.url"] = v; },
+      "use this PostgreSQL, as an administrator that may create roles and databases");
+  up_command->add_option_function<std::string>(
+      "--redis", [&](const std::string& v) { program.flags["redis.url"] = v; }, "use this Redis");
+  up_command->add_flag("--redis-cluster", up_options.redis_cluster,
+                       "a private Redis Cluster of three masters with a replica each, instead of "
+                       "one Redis");
+  program.add_flags(up_command);
+  on(up_command,
+     [&] { return program.load(), up(application, program.settings, program.table, up_options); });
+
+  auto* down_command = app.add_subcommand("down", "Stop what 'coditect up' runs");
+  with_state(down_command, state);
+  on(down_command, [&] { return down(state); });
+  auto* status_command = app.add_subcommand(
+      "status", "Whether it runs, and where; exit code 0 when it is ready, 3 when not");
+  with_state(status_command, state);
+  status_command->add_flag("--json", json, "for programs");
+  on(status_command, [&] { return status(state, json); });
+
+  auto* serve = app.add_subcommand("serve", "Run one part of the platform, as production does");
+  serve->require_subcommand(1);
+  auto* api = serve->add_subcommand("api", "The HTTP API");
+  program.add_flags(api);
+  on(api, [&] { return program.load(), serve_api(application, program.settings); });
+
+  auto* migrations =
+      app.add_subcommand("migrate", "Bring the databases' schema up to this program");
+  migrations->require_subcommand(1);
+  const std::tuple<const char*, const char*, MigrateAction> actions[] = {
+      {"status", "What was applied and what is pending", MigrateAction::status},
+      {"plan", "What 'up' would do", MigrateAction::plan},
+      {"up", "Apply what is pending", MigrateAction::up},
+      {"verify", "Compare the databases with the registry of tables", MigrateAction::verify}};
+  for (const auto& [name, help, action] : actions) {
+    auto* sub = migrations->add_subcommand(name, help);
+    program.add_flags(sub);
+    on(sub, [&program, &application, a = action] {
+      return program.load(), migrate(application, program.settings, a);
+    });
+  }
+  auto* boot =
+      app.add_subcommand("bootstrap", "Make the roles and databases on a PostgreSQL server");
+  boot->add_option(
+      "--administrator", administrator,
+      "connection string of one who may create roles and databases; default: database.url");
+  program.add_flags(boot);
+  on(boot, [&] { return program.load(), bootstrap(program.settings, administrator); });
+
+  attack::Options attack_options;
+  std::string attack_json;
+  std::vector<std::string> attack_phases;
+  auto* attack_command = app.add_subcommand(
+      "attack", "Play one tenant against another over HTTP; exit code 1 when something differs");
+  attack_command->add_option("--url", attack_options.url, "the service, e.g. http://127.0.0.1:8080")
+      ->required();
+  auto* attack_a = attack_command->add_option("--tenant-a", attack_options.slug_a,
+                                              "the attacker; default: signs two tenants up");
+  auto* attack_key_a = attack_command->add_option("--key-a", attack_options.key_a, "its API key")
+                           ->envname("CODITECT_ATTACK_KEY_A");
+  auto* attack_b = attack_command->add_option("--tenant-b", attack_options.slug_b, "the other");
+  auto* attack_key_b = attack_command->add_option("--key-b", attack_options.key_b, "its API key")
+                           ->envname("CODITECT_ATTACK_KEY_B");
+  attack_a->needs(attack_key_a)->needs(attack_b)->needs(attack_key_b);
+  attack_b->needs(attack_a);
+  attack_command
+      ->add_option("--operator-key", attack_options.operator_key,
+                   "an operator's key, to try suspended tenants too")
+      ->envname("CODITECT_OPERATOR_KEY");
+  attack_command->add_option("--tenant-parameter", attack_options.tenant_parameter,
+                             "the path parameter that names the tenant");
+  std::vector<std::string> attack_phase_names;
+  std::string attack_phase_help = "only these:";
+  for (const auto& [name, what] : attack::phases()) {
+    attack_phase_names.push_back(name);
+    attack_phase_help += "\n  " + name + ": " + what;
+  }
+  attack_command->add_option("--phase", attack_phases, attack_phase_help)
+      ->check(CLI::IsMember(attack_phase_names));
+  attack_command->add_flag("--stop-at-first", attack_options.stop_at_first,
+                           "end at the first finding");
+  attack_command->add_option("--timeout", attack_options.timeout_seconds, "seconds for an answer")
+      ->check(CLI::Range(1, 3600));
+  attack_command->add_option("--json", attack_json,
+                             "write the report as JSON to this file; - : to "
+                             "standard output");
+  on(attack_command, [&] {
+    attack_options.phases = {attack_phases.begin(), attack_phases.end()};
+    return attack_service(attack_options, attack_json);
+  });
+
+  ImportOptions import_options;
+  auto* tenants = app.add_subcommand("tenant", "Organizations in bulk");
+  tenants->require_subcommand(1);
+  auto* import_command = tenants->add_subcommand(
+      "import", "Onboard organizations from a file; the same command goes on after a stop");
+  import_command
+      ->add_option("file", import_options.file,
+                   "CSV with the header slug,name,owner_email[,owner_password_hash], or one JSON "
+                   "object of these a line")
+      ->required();
+  import_command->add_option("--format", import_options.format,
+                             "csv or jsonl; default: csv when the name ends so, else jsonl");
+  import_command->add_option("--api-keys", import_options.api_keys_file,
+                             "make an API key for each and write slug,key lines to this file");
+  import_command->add_option("--rejects", import_options.rejects_file,
+                             "where to write refused lines; default: FILE.rejects.jsonl");
+  import_command->add_option("--step", import_options.step, "lines of one transaction")
+      ->check(CLI::Range(1, 100000));
+  import_command->add_flag("--dry-run", import_options.dry_run,
+                           "check every line, write to no database");
+  with_state(import_command, import_options.state);
+  program.add_flags(import_command);
+  on(import_command,
+     [&] { return program.load(), import_tenants(program.settings, import_options); });
+
+  NewSliceOptions slice_options;
+  auto* fresh = app.add_subcommand("new", "Write code to start from");
+  fresh->require_subcommand(1);
+  auto* slice_command = fresh->add_subcommand(
+      "slice", "A business noun: table, model, statements, routes, migration and two-tenant tests");
+  slice_command->add_option("name", slice_options.name, "plural, as in invoices")->required();
+  slice_command
+      ->add_option("--fields", slice_options.fields,
+                   "\"number:text amount:money due_on:date? status:enum(open,paid)\"; types: text, "
+                   "text(MAX), int, money (whole cents), bool, date, time, enum(A,B); ? makes one "
+                   "optional")
+      ->required();
+  slice_command->add_option("--singular", slice_options.singular,
+                            "as in invoice; default: guessed from the plural");
+  slice_command->add_option("--dir", slice_options.directory, "where the project is")
+      ->check(CLI::ExistingDirectory);
+  slice_command->add_flag("--dry-run", slice_options.dry_run, "only say what would be written");
+  on(slice_command, [&] { return new_slice(slice_options); });
+
+  auto* settings_command =
+      app.add_subcommand("settings", "Every setting, its value and where the value came from");
+  settings_command->add_flag("--markdown", markdown, "as the reference page");
+  program.add_flags(settings_command);
+  on(settings_command, [&] { return program.load(), show_settings(program.table, markdown); });
+  auto* keys = app.add_subcommand("keys", "Sealing keys");
+  keys->require_subcommand(1);
+  on(keys->add_subcommand("new", "Print a new key for sealing.keys"), [] { return new_key(); });
+
+  auto* admin_command = app.add_subcommand(
+      "admin", "Work of operators on organizations; each act is logged with its reason");
+  admin_command->require_subcommand(1);
+  const auto admin_sub = [&](const char* name, const char* help, bool tenant) {
+    auto* sub = admin_command->add_subcommand(name, help);
+    sub->add_option("--url", admin_options.url, "address of the API");
+    sub->add_option("--key", admin_options.key,
+                    "an operator's key; default: of the state directory")
+        ->envname("CODITECT_OPERATOR_KEY");
+    with_state(sub, admin_options.state);
+    if (tenant)
+      sub->add_option("tenant", admin_options.tenant, "the organization's slug")->required();
+    sub->add_option("--reason", admin_options.reason, "why; kept in the operator log");
+    on(sub, [&admin_options, n = std::string(name)] {
+      return admin_options.command = n, admin(admin_options);
+    });
+    return sub;
+  };
+  auto* list = admin_sub("list", "Organizations", false);
+  list->add_option("--member", admin_options.member_email, "of the user with this e-mail address");
+  list->add_option("--tenant-state", admin_options.tenant_state, "active, suspended or deleted");
+  admin_sub("show", "One organization", true);
+  admin_sub("usage", "Rows an organization has", true);
+  admin_sub("suspend", "Suspend an organization", true);
+  admin_sub("resume", "End a suspension", true);
+  admin_sub("undelete", "Bring a deleted organization back", true);
+  admin_sub("log", "What operators did", false);
+  auto* operator_command = admin_command->add_subcommand(
+      "new-operator", "Make an operator and print their key once (needs the database settings)");
+  operator_command->add_option("--name", operator_name, "whose key it is");
+  program.add_flags(operator_command);
+  on(operator_command,
+     [&] { return program.load(), new_operator(program.settings, operator_name); });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {  // CLI11's way to say help, version or wrong usage
+    if (e.get_exit_code() == 0) return app.exit(e);
+    std::cerr << application.name << ": " << with_suggestion(app, e.what(), argc, argv)
+              << "\nRun with --help for more information.\n";
+    return 2;
+  }
+  return command();
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv, Application application) {
+  try {
+    return run(argc, argv, application);
+  } catch (const Failure& f) {
+    const auto& e = f.error();
+    std::fprintf(stderr, "%s: %s (%s)\n", application.name.c_str(),
+                 e.detail.empty() ? "failed" : e.detail.c_str(), std::string(e.reason).c_str());
+    return exit_code(e.code);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s: unexpected: %s\n", application.name.c_str(), e.what());
+    return 1;
+  }
+}
+
+}  // namespace coditect::app
