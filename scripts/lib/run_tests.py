@@ -137,6 +137,7 @@ def main():
                 {"PYTHONPATH": f"{ROOT}/tests/functional"})
     build("release", "coditect", "load")
     run("bench smoke", [sys.executable, "bench/api.py", "--rounds", "1", "--seconds", "1", "--tenants", "300", "--no-save"])
+    run("faults (short)", [sys.executable, "bench/faults/run.py", "--short"])
     build("mutants", "coditect")
     run("mutants (a sample)", [sys.executable, "tests/mutation/run.py", "--sample", "24"])
     print(f"all done in {time.time() - started:.0f} s")

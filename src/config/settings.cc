@@ -218,67 +218,78 @@ Result<void> Table::apply(std::string_view name, std::string_view value,
 
 namespace {
 
-/// A line that starts with [ or [[ and then no character of a name.
-bool is_malformed_header(std::string_view line) {
-  const auto skip = [&line](std::string_view set) {
-    line.remove_prefix(std::min(line.find_first_not_of(set), line.size()));
-  };
-  skip(" \t");
-  if (!line.starts_with('[')) return false;
-  line.remove_prefix(line.starts_with("[[") ? 2 : 1);
-  skip(" \t");
-  return line.empty() || !(is_ascii_alnum(line[0]) || std::string_view("-_\"']").contains(line[0]));
-}
+/// Reads a line of the part of TOML that settings need.
+class Line {
+ public:
+  explicit Line(std::string_view text) : rest_(text) {
+    if (rest_.ends_with('\r')) rest_.remove_suffix(1);
+  }
 
-/// The quote that is open, and whether it may hold more than ASCII: it began where a value does,
-/// and ends on its line.
-struct Quote {
-  std::string_view mark;
-  bool any_text = false;
+  /// "[name]", "name = value", a comment, or nothing.
+  bool is_understood() {
+    blanks();
+    if (at_end()) return true;
+    if (take('[')) return blanks(), name() && (blanks(), take(']')) && (blanks(), at_end());
+    return name() && (blanks(), take('=')) && (blanks(), value()) && (blanks(), at_end());
+  }
+
+ private:
+  bool take(char c) {
+    if (!rest_.starts_with(c)) return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
+  void skip(std::string_view set) {
+    rest_.remove_prefix(std::min(rest_.find_first_not_of(set), rest_.size()));
+  }
+  void blanks() { skip(" \t"); }
+  bool at_end() const { return rest_.empty() || (rest_[0] == '#' && is_plain(rest_)); }
+  static bool is_plain(std::string_view text) {
+    return is_valid_utf8(text) && std::ranges::none_of(text, [](unsigned char c) {
+             return (c < 0x20 && c != '\t') || c == 0x7f;
+           });
+  }
+  bool name() {
+    do {
+      const auto before = rest_.size();
+      skip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+      if (rest_.size() == before) return false;
+    } while (take('.'));
+    return true;
+  }
+  bool value() {
+    if (rest_.starts_with('"') || rest_.starts_with('\'')) return text(rest_[0]);
+    for (const std::string_view word : {"true", "false"})
+      if (rest_.starts_with(word)) return rest_.remove_prefix(word.size()), true;
+    if (!take('-')) take('+');
+    const auto before = rest_.size();
+    skip("0123456789_");
+    return rest_.size() != before;
+  }
+  bool text(char quote) {
+    for (std::size_t i = 1; i < rest_.size(); ++i) {
+      if (rest_[i] == '\\' && quote == '"') {
+        if (i + 1 == rest_.size() || !std::string_view("btnfr\"\\uU").contains(rest_[++i]))
+          return false;
+      } else if (rest_[i] == quote) {
+        const auto inside = rest_.substr(1, i - 1);
+        rest_.remove_prefix(i + 1);
+        return is_plain(inside);
+      }
+    }
+    return false;
+  }
+
+  std::string_view rest_;
 };
 
-/// Walks one line. False: there is a character beyond ASCII outside of texts and comments, or a
-/// list or an inline table, which no setting takes.
-bool walk_line(std::string_view line, Quote& quote) {
-  char before = ' ';  // the last character that is no blank
-  bool assigned = false;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    const auto rest = line.substr(i);
-    const bool ascii = static_cast<unsigned char>(rest[0]) < 0x80;
-    if (!quote.mark.empty()) {
-      if (!ascii && !quote.any_text) return false;
-      if (rest[0] == '\\' && quote.mark[0] == '"')
-        ++i;
-      else if (rest.starts_with(quote.mark))
-        i += std::exchange(quote.mark, {}).size() - 1;
-    } else if (rest[0] == '"' || rest[0] == '\'') {
-      quote = {rest[0] == '"' ? "\"\"\"" : "'''", before == '='};
-      if (rest.starts_with(quote.mark))
-        quote.any_text = false;
-      else
-        quote.mark.remove_suffix(2);
-      i += quote.mark.size() - 1;
-    } else if (rest[0] == '#') {
-      break;
-    } else if (!ascii || rest[0] == '{' || (rest[0] == '[' && before != ' ' && before != '[')) {
-      return false;
-    }
-    const bool again = rest[0] == '=' && std::exchange(assigned, true);
-    if (rest[0] != ' ' && rest[0] != '\t') before = again ? '~' : rest[0];
-  }
-  if (quote.mark.size() == 1) quote.mark = {};
-  return true;
-}
-
-/// The first line, from 1, that toml++ 3.3 takes for granted not to come (it asserts, or runs into
-/// what its author called unreachable); 0: there is none.
-int malformed_line(std::string_view text) {
-  Quote quote;
+/// The first line, from 1, that is not of that part; 0: there is none. toml++ 3.3 asserts, or runs
+/// into what its author called unreachable, on some of what is no TOML.
+int strange_line(std::string_view text) {
   for (int line = 1; !text.empty(); ++line) {
     const auto end = std::min(text.find('\n'), text.size());
-    const auto here = text.substr(0, end);
+    if (!Line(text.substr(0, end)).is_understood()) return line;
     text.remove_prefix(std::min(end + 1, text.size()));
-    if ((quote.mark.empty() && is_malformed_header(here)) || !walk_line(here, quote)) return line;
   }
   return 0;
 }
@@ -286,10 +297,10 @@ int malformed_line(std::string_view text) {
 }  // namespace
 
 Result<void> Table::load_file(const Sources& sources) {
-  if (const int line = malformed_line(sources.file_text))
+  if (const int line = strange_line(sources.file_text))
     return std::unexpected(wrong(sources.file_name + ":" + std::to_string(line) +
-                                 ": a setting is name = a text in quotes, a number, true or "
-                                 "false; a table is [name]"));
+                                 ": a setting is name = a text in quotes, a whole number, true "
+                                 "or false; a table is [name]"));
   const auto parsed = toml::parse(sources.file_text, sources.file_name);
   if (!parsed) {
     const auto& at = parsed.error().source().begin;

@@ -87,19 +87,23 @@ TEST(Settings, AFileThatTheParserWouldNotBearIsRefusedByItsLine) {
     sources.file_text = file;
     return table.load(sources);
   };
-  for (const char* bad : {"\n[?]\n", "\n[\n", "\nnum \xc3\x99 = 1", "\n a = \xff"}) {
+  for (const char* bad :
+       {"\n[?]", "\n[", "\n[[a]]", "\nnum \xc3\x99 = 1", "\n a = \xff", "\na = [1]", "\na = {}",
+        "\na = 1.5", "\na = 1979-05-27", "\na = \"x", "\na = \"\\q\"", "\na = '''x", "\na = 1 1",
+        "\na", "\n= 1", "\na == 1", "\na = \"\x01\"", "\n[a] b = 1", "\na.text = \"\xff\""}) {
     const auto loaded = load(bad);
     ASSERT_FALSE(loaded) << bad;
     EXPECT_TRUE(loaded.error().detail.starts_with("f.toml:2: ")) << loaded.error().detail;
   }
   EXPECT_TRUE(
       load("# Gr\xc3\xbc\xc3\x9f"
-           "e\n[a]\ntext = \"Gr\xc3\xbc\xc3\x9f"
+           "e\r\n[ a ] # x\r\n\ttext=\"Gr\xc3\xbc\xc3\x9f"
            "e \\\" # [?\" # \xc3\x99\n"));
   EXPECT_EQ(text,
             "Gr\xc3\xbc\xc3\x9f"
             "e \" # [?");
-  EXPECT_TRUE(load("[a]\ntext = '''\n[?]\n'''\n"));
+  EXPECT_TRUE(load("a.text = 'C:\\x'"));
+  EXPECT_EQ(text, "C:\\x");
 }
 
 }  // namespace

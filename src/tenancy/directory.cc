@@ -115,7 +115,8 @@ bool Directory::redis_is_trusted() const {
 Async<std::optional<TenantRecord>> Directory::by_public_id(TenantPublicId id, Deadline deadline) {
   const auto key = id_key(id);
   if (redis_is_trusted()) {
-    if (auto hit = co_await from_redis(key)) {
+    // Redis is not trusted to be right: another tenant's record is no record of this one.
+    if (auto hit = co_await from_redis(key); hit && hit->public_id == id) {
       redis_hits_.Increment();
       co_return hit;
     }

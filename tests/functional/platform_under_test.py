@@ -181,6 +181,15 @@ class Platform:
         return client
 
 
+def serve_environment(platform, database_port=None, redis_url=None):
+    """The settings of a `coditect serve api` beside a platform, on its servers or on what stands before them."""
+    secrets, ports = platform.values("secrets"), platform.values("ports")
+    return {"CODITECT_DATABASE_URL": f"postgresql://127.0.0.1:{database_port or ports['postgres']}",
+            "CODITECT_REDIS_URL": redis_url or f"redis://:{secrets['redis']}@127.0.0.1:{ports['redis']}",
+            "CODITECT_SEALING_KEYS": secrets["sealing_keys"], "CODITECT_AUTH_COOKIE_SECURE": "false",
+            **{f"CODITECT_DATABASE_{r.upper()}_PASSWORD": secrets[r] for r in ("app", "operator", "maintenance")}}
+
+
 def wait_until(what, seconds=10, pause=0.02):
     end = time.time() + seconds
     while time.time() < end:

@@ -12,7 +12,7 @@ import time
 import unittest
 import uuid
 
-from platform_under_test import FAST, ROOT, Client, Platform, clean_environment, free_port
+from platform_under_test import FAST, ROOT, Client, Platform, clean_environment, free_port, serve_environment
 
 
 def run(*command, cwd=None, env=None):
@@ -197,10 +197,7 @@ class Package(unittest.TestCase):
         self.addCleanup(servers.remove)
         servers.start()
         clients = [servers.sign_up("acme"), servers.sign_up("globex")]
-        secrets, ports = servers.values("secrets"), servers.values("ports")
-        environment = {"CODITECT_DATABASE_URL": f"postgresql://127.0.0.1:{ports['postgres']}", "CODITECT_REDIS_URL": f"redis://:{secrets['redis']}@127.0.0.1:{ports['redis']}",
-                       "CODITECT_SEALING_KEYS": secrets["sealing_keys"], "CODITECT_AUTH_COOKIE_SECURE": "false", "CODITECT_SERVER_LOOPS": "2",
-                       **{f"CODITECT_DATABASE_{r.upper()}_PASSWORD": secrets[r] for r in ("app", "operator", "maintenance")}}
+        environment = {**serve_environment(servers), "CODITECT_SERVER_LOOPS": "2"}
         port = free_port()
         for c in clients:
             c.port = port
