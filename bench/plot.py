@@ -110,6 +110,15 @@ def figures():
                   "| way | ours/s | peer/s | ratio |", "|---|---|---|---|",
                   f"| signup beside Argon2id alone | {mid(onboard['signup'], 'signups'):.1f} | {mid(onboard['signup'], 'bound'):.1f} | **{mid(onboard['signup'], 'ratio'):.2f}** |",
                   f"| import of {onboard['tenants']:,} beside COPY | {mid(onboard['bulk'], 'import'):,.0f} | {mid(onboard['bulk'], 'copy'):,.0f} | **{mid(onboard['bulk'], 'ratio'):.2f}** |", ""]
+    faults = load("faults")
+    if faults:
+        lines += [f"### faults ({faults['at']}, {faults['commit']})", "",
+                  "Two tenants; four writers, two readers and two who must be refused work on while the fault lasts. Failed: attempts "
+                  "without an answer or with a 5xx; each write is repeated with its `Idempotency-Key`. Recovery: from the fault's end to a good answer for both tenants.", "",
+                  "| fault | requests | failed | lost | duplicated | hung | recovery s | |", "|---|---|---|---|---|---|---|---|"]
+        lines += [f"| {name} | {r['requests']:,} | {r['failed']:,} | {r['lost']} | {r['duplicated']} | {r['hung']} | {max(r['recovery'], 0):.2f} | {r['notes']} |"
+                  for name, r in faults["faults"].items()]
+        lines.append("")
     return "\n".join(lines)
 
 

@@ -1,10 +1,9 @@
 """Makes one fault after another under load and checks a client's ledger: each acknowledged write is there exactly once, each
 refused one never, nothing hangs past its deadline, and the service comes back by itself.
 
-Usage: scripts/bench.sh faults [--short] [--only WORD]... [--json FILE]
+Usage: scripts/bench.sh faults [--short] [--only WORD]...
 """
 import argparse
-import json
 import os
 import sys
 import time
@@ -13,6 +12,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 os.environ.setdefault("COTEST_BINARY", f"{ROOT}/build/release/coditect")
 sys.path[:0] = [f"{ROOT}/bench", f"{ROOT}/tests/functional"]
 
+from harness import save  # noqa: E402
 from faults.ledger import Ledger  # noqa: E402
 from faults.scenarios import ALL, Missing  # noqa: E402
 
@@ -62,7 +62,6 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench.sh faults", description=__doc__.split("\n\n")[0])
     parser.add_argument("--short", action="store_true", help="shorter faults, for scripts/test.sh")
     parser.add_argument("--only", action="append", default=[], metavar="WORD", help="faults whose name has it")
-    parser.add_argument("--json", metavar="FILE", help="the table as JSON too")
     options = parser.parse_args()
     names = [n for n in ALL if not options.only or any(word in n for word in options.only)]
     if not names:
@@ -83,9 +82,8 @@ def main():
     for name, what in skipped:
         print(f"SKIP faults, {name}: {what}")
     bad = [name for name, row in rows.items() if row["problem"] or row.get("lost") or row.get("duplicated") or row.get("hung")]
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as f:
-            json.dump({"short": options.short, "faults": rows}, f, indent=1)
+    if not options.short and not options.only:
+        save("faults", {"faults": rows})
     slowest = max((row["recovery"] for row in rows.values() if row["recovery"] is not None), default=0)
     print(f"faults.recovery_seconds={max(slowest, 0):.2f}")
     for figure in ("lost", "duplicated", "hung"):
