@@ -114,9 +114,9 @@ def figures():
     if faults:
         lines += [f"### faults ({faults['at']}, {faults['commit']})", "",
                   "Two tenants; four writers, two readers and two who must be refused work on while the fault lasts. Failed: attempts "
-                  "without an answer or with a 5xx; each write is repeated with its `Idempotency-Key`. Recovery: from the fault's end to a good answer for both tenants.", "",
+                  "without an answer or with a 5xx; each write is repeated with its `Idempotency-Key`. Recovery: from the fault's end to the first acknowledged write that begins after the last failed attempt, of the tenant that waits longest.", "",
                   "| fault | requests | failed | lost | duplicated | hung | recovery s | |", "|---|---|---|---|---|---|---|---|"]
-        lines += [f"| {name} | {r['requests']:,} | {r['failed']:,} | {r['lost']} | {r['duplicated']} | {r['hung']} | {max(r['recovery'], 0):.2f} | {r['notes']} |"
+        lines += [f"| {name} | {r['requests']:,} | {r['failed']:,} | {r['lost']} | {r['duplicated']} | {r['hung']} | {r['recovery']:.2f} | {r['notes']} |"
                   for name, r in faults["faults"].items()]
         lines.append("")
     return "\n".join(lines)

@@ -13,7 +13,7 @@ class Proxy:
     def __init__(self, target):
         self.target = target
         self.mode, self.seconds = "pass", 0.0
-        self.cuts = 0
+        self.cuts = self.commits_cut = 0
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.port = self.listener.getsockname()[1]
         self.closing = False
@@ -47,6 +47,7 @@ class Proxy:
                     committed = source is server and b"COMMIT\0" in data
                     if self.mode == "cut_commit" and random.random() < (0.1 if committed else 0.02):
                         self.cuts += 1
+                        self.commits_cut += committed
                         return
                     (server if source is client else client).sendall(data)
         except OSError:

@@ -18,8 +18,9 @@ class Ledger:
         self.stop, self.lock = threading.Event(), threading.Lock()
         self.acknowledged = {}  # name -> id
         self.attempted, self.refused, self.open = set(), set(), set()
-        self.attempts = []  # (tenant, start, end, good)
+        self.attempts = []  # (tenant, start, end, good, written)
         self.wrong = []
+        self.newcomers = 0
         self.threads = [threading.Thread(target=work, args=(c,), daemon=True)
                         for c in clients for work, n in ((self.write, writers), (self.read, readers), (self.be_refused, refused)) for _ in range(n)]
         for t in self.threads:
@@ -41,7 +42,7 @@ class Ledger:
         finally:
             connection.close()
         with self.lock:
-            self.attempts.append((client.slug, start, time.monotonic(), 200 <= status < 500))
+            self.attempts.append((client.slug, start, time.monotonic(), 200 <= status < 500, status == 201))
         return status, text
 
     def write(self, client):
@@ -92,19 +93,48 @@ class Ledger:
                 self.wrong.append((name, status, text[:200]))
             time.sleep(0.02)
 
-    def wait_for_good(self, since, seconds):
-        """When each tenant had its first good answer to an attempt begun after that moment; None when one had none in time."""
+    def sign_up_others(self, sign_up, others_port):
+        """Organizations that nobody has heard of sign up at one process, and ask at another: what Redis holds is looked at."""
+        def work():
+            while not self.stop.is_set():
+                try:
+                    client = sign_up()
+                    client.port = others_port
+                    answer = client.get(client.own("/projects"))
+                    if answer.status != 200 or answer.json["items"] != []:
+                        self.wrong.append(("a newcomer", answer.status, answer.body[:200]))
+                    self.newcomers += 1
+                except Exception as e:  # whatever it is, it is not what a newcomer should meet
+                    self.wrong.append(("a newcomer", 0, repr(e)))
+                time.sleep(0.05)
+        self.threads.append(threading.Thread(target=work, daemon=True))
+        self.threads[-1].start()
+
+    def wait_for_writes(self, since, seconds):
+        """Until each tenant has a write that was begun after that moment and acknowledged."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with self.lock:
-                first = {}
-                for tenant, start, done, good in self.attempts:
-                    if good and start >= since:
-                        first[tenant] = min(first.get(tenant, done), done)
-            if len(first) == len(self.clients):
-                return max(first.values())
+                if len({a[0] for a in self.attempts if a[4] and a[1] >= since}) == len(self.clients):
+                    return
             time.sleep(0.02)
-        return None
+
+    def recovery(self, over):
+        """Seconds from the fault's end to the first acknowledged write that begins after a tenant's last failed attempt; of
+        the tenant that waited longest. None: there is none."""
+        longest = 0.0
+        for tenant in {c.slug for c in self.clients}:
+            own = [a for a in self.attempts if a[0] == tenant]
+            last_failed = max((a[2] for a in own if not a[3]), default=0.0)
+            first = min((a[2] for a in own if a[4] and a[1] >= last_failed), default=None)
+            if first is None:
+                return None
+            if last_failed > over or first > over:
+                longest = max(longest, first - over)
+        return longest
+
+    def slowest(self):
+        return max((a[2] - a[1] for a in self.attempts), default=0)
 
     def finish(self):
         self.stop.set()

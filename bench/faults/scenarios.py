@@ -3,6 +3,7 @@ import asyncio
 import contextlib
 import http.client
 import os
+import re
 import resource
 import shutil
 import signal
@@ -19,6 +20,10 @@ from platform_under_test import BINARY, FAST, Client, Platform, clean_environmen
 
 class Missing(Exception):
     """Something that the scenario needs is not here."""
+
+
+# What the clients must notice of a fault: else it was none.
+NOTHING_FAILS, SOME_FAIL, SOME_WAIT, ANYTHING = "nothing fails", "some fail", "some wait", "anything"
 
 
 class Api:
@@ -54,13 +59,16 @@ class Stage:
     """A platform with two tenants, and what a scenario adds to it."""
 
     def __init__(self, short, *arguments, state=None):
-        self.short = short
+        self.short, self.notes, self.others_port, self.ledger = short, [], None, None
         self.cleanup = contextlib.ExitStack()
         self.platform = Platform(*arguments, state=state)
         self.cleanup.callback(self.platform.remove)
-        self.platform.start()
-        self.clients = [self.platform.sign_up("acme"), self.platform.sign_up("globex")]
-        self.notes = []
+        try:
+            self.platform.start()
+            self.clients = [self.platform.sign_up("acme"), self.platform.sign_up("globex")]
+        except BaseException:
+            self.cleanup.close()
+            raise
 
     def behind(self, port):
         """The clients, and new ones, go on at another port."""
@@ -89,7 +97,7 @@ class Stage:
 
 # --- processes
 
-def api_killed(stage, ledger):
+def api_killed(stage):
     """kill -9 of `coditect up` with all it runs, started again at once."""
     yield
     stage.platform.kill()
@@ -98,21 +106,21 @@ def api_killed(stage, ledger):
     return over
 
 
-def postgres_killed(stage, ledger):
+def postgres_killed(stage):
     """kill -9 of PostgreSQL's first process."""
     yield
     stage.server_kill("postgres", signal.SIGKILL)
     return time.monotonic()
 
 
-def postgres_immediate_stop(stage, ledger):
+def postgres_immediate_stop(stage):
     """SIGQUIT: every backend ends without a word."""
     yield
     stage.server_kill("postgres", signal.SIGQUIT)
     return time.monotonic()
 
 
-def postgres_frozen(stage, ledger):
+def postgres_frozen(stage):
     """All of PostgreSQL is stopped in its tracks, and goes on."""
     yield
     pid = stage.platform.server_pid("postgres")
@@ -130,7 +138,7 @@ def postgres_frozen(stage, ledger):
 
 # --- the database's resources
 
-def disk_full(stage, ledger):
+def disk_full(stage):
     """Nothing more can be written where the data is."""
     yield
     filler = os.path.join(stage.mount, "filler")
@@ -165,7 +173,7 @@ def prepare_disk_full(short):
     return stage
 
 
-def connection_limit(stage, ledger):
+def connection_limit(stage):
     """PostgreSQL has no connection left for the application."""
     yield
     stage.platform.sql("ALTER ROLE coditect_app CONNECTION LIMIT 0")
@@ -175,7 +183,7 @@ def connection_limit(stage, ledger):
     return time.monotonic()
 
 
-def lock_held(stage, ledger):
+def lock_held(stage):
     """Somebody holds a table for a minute (short form: 5 s)."""
     yield
     seconds = 5 if stage.short else 60
@@ -185,7 +193,7 @@ def lock_held(stage, ledger):
 
 # --- the network
 
-def cut_in_commit(stage, ledger):
+def cut_in_commit(stage):
     """The network to PostgreSQL is cut in the middle of COMMITs: nobody knows what became of them."""
     proxy = stage.proxy(int(stage.platform.values("ports")["postgres"]))
     stage.behind(stage.api(database_port=proxy.port).port)
@@ -193,13 +201,18 @@ def cut_in_commit(stage, ledger):
     proxy.mode = "cut_commit"
     stage.pause(4, 20)
     proxy.mode = "pass"
-    if proxy.cuts < 5:
-        raise AssertionError(f"only {proxy.cuts} COMMITs were cut")
-    stage.notes.append(f"{proxy.cuts} cut")
+    if proxy.commits_cut < 5:
+        raise AssertionError(f"only {proxy.commits_cut} COMMITs were cut")
+    stage.notes.append(f"{proxy.commits_cut} cut after the commit, {proxy.cuts - proxy.commits_cut} elsewhere")
     return time.monotonic()
 
 
-def database_unreachable(stage, ledger):
+def metric(port, name):
+    values = re.findall(rf"^{re.escape(name)}(?:{{[^}}]*}})? ([0-9.e+]+)$", Client(port).get("/metrics").body, re.M)
+    return sum(float(v) for v in values)
+
+
+def database_unreachable(stage):
     """No connection to PostgreSQL, old or new."""
     proxy = stage.proxy(int(stage.platform.values("ports")["postgres"]))
     stage.behind(stage.api(database_port=proxy.port).port)
@@ -211,57 +224,97 @@ def database_unreachable(stage, ledger):
 
 
 # --- Redis
+#
+# A tenant that a process knows costs it no look into Redis: newcomers sign up at one process and ask at another all along.
+# A process distrusts Redis for half a minute after its LISTEN connection began, so that long is waited first.
 
-def redis_killed(stage, ledger):
+def with_newcomers(stage, **serving):
+    """An API that asks Redis about newcomers; the directory's look-ups in Redis so far."""
+    api = stage.api(**serving)
+    stage.behind(api.port)
+    stage.others_port = int(stage.platform.values("ports")["http"])
+    time.sleep(31)
+    return api
+
+
+def check_newcomers(stage, api, before):
+    """Redis was missed: limits were counted without it, and newcomers were served all along."""
+    local = metric(api.port, "coditect_limit_local_total") - before
+    stage.notes.append(f"{stage.ledger.newcomers} newcomers, {local:.0f} limits counted alone")
+    if local < 5 or stage.ledger.newcomers < 5:
+        raise AssertionError(f"only {local:.0f} limits were counted without Redis for {stage.ledger.newcomers} newcomers")
+
+
+def redis_killed(stage):
     """kill -9, three times."""
+    api = with_newcomers(stage)
     yield
+    before = metric(api.port, "coditect_limit_local_total")
     for _ in range(3):
         stage.server_kill("redis", signal.SIGKILL)
-        time.sleep(0.7)
-    return time.monotonic()
+        time.sleep(1)
+    over = time.monotonic()
+    failures = metric(api.port, "coditect_redis_failures_total") + metric(api.port, "coditect_limit_local_total") - before
+    stage.notes.append(f"{stage.ledger.newcomers} newcomers, {failures:.0f} times without Redis")
+    if failures < 1 or stage.ledger.newcomers < 5:
+        raise AssertionError("Redis was not missed")
+    return over
 
 
-def redis_frozen(stage, ledger):
+def redis_frozen(stage):
     """It takes everything and answers nothing."""
+    api = with_newcomers(stage)
     yield
+    before = metric(api.port, "coditect_limit_local_total")
     pid = stage.server_kill("redis", signal.SIGSTOP)
     stage.pause(3, 10)
     os.kill(pid, signal.SIGCONT)
-    return time.monotonic()
+    over = time.monotonic()
+    check_newcomers(stage, api, before)
+    return over
 
 
-def redis_slow(stage, ledger):
+def redis_slow(stage):
     """Each answer takes longer than redis.timeout."""
     secrets, ports = stage.platform.values("secrets"), stage.platform.values("ports")
     proxy = stage.proxy(int(ports["redis"]))
-    stage.behind(stage.api(redis_url=f"redis://:{secrets['redis']}@127.0.0.1:{proxy.port}").port)
+    api = with_newcomers(stage, redis_url=f"redis://:{secrets['redis']}@127.0.0.1:{proxy.port}")
     yield
+    before = metric(api.port, "coditect_limit_local_total")
     proxy.seconds, proxy.mode = 0.4, "delay"
     stage.pause(3, 10)
     proxy.mode = "pass"
-    return time.monotonic()
+    over = time.monotonic()
+    check_newcomers(stage, api, before)
+    return over
 
 
-def redis_wrong(stage, ledger):
+def redis_wrong(stage):
     """It answers nonsense, and other tenants' records."""
     record = stage.platform.sql("SELECT epoch || '|' || id || '|' || '{}' || '|' || slug || '|' || cell || '|' || state FROM tenants WHERE slug = 'globex'",
                                 "coditect_directory").replace("{}", stage.clients[1].signup["tenant"]["id"])
     redis = NonsenseRedis(record)
     stage.cleanup.callback(redis.close)
-    stage.behind(stage.api(redis_url=f"redis://127.0.0.1:{redis.port}").port)
+    # The newcomers sign up where Redis is as it should be, and ask where it is not.
+    api = stage.api(redis_url=f"redis://127.0.0.1:{redis.port}")
+    good = stage.platform.port
+    for c in stage.clients:
+        c.port = api.port
+    stage.others_port = api.port
+    time.sleep(31)
     yield
-    for _ in range(3 if stage.short else 15):
-        stage.platform.sign_up()
-        time.sleep(1)
-    if redis.answered < 3:
-        raise AssertionError("Redis was not asked")
-    stage.notes.append(f"{redis.answered} wrong answers")
-    return time.monotonic()
+    stage.pause(4, 15)
+    over = time.monotonic()
+    assert stage.platform.port == good
+    stage.notes.append(f"{redis.answered} wrong answers, {stage.ledger.newcomers} newcomers")
+    if redis.answered < 10 or stage.ledger.newcomers < 10:
+        raise AssertionError(f"Redis answered {redis.answered} times for {stage.ledger.newcomers} newcomers")
+    return over
 
 
 # --- the clock
 
-def clock_jumps(stage, ledger):
+def clock_jumps(stage):
     """The API's wall clock jumps an hour ahead, two back, and home."""
     if not shutil.which("clang-19"):
         raise Missing("clang-19, to build the clock that jumps")
@@ -293,7 +346,7 @@ def http_date(port):
 
 # --- clients
 
-def idle_and_busy_connections(stage, ledger):
+def idle_and_busy_connections(stage):
     """10,000 idle connections and 2,000 that keep asking (short form: 2,000 and 400)."""
     idle, busy = (2000, 400) if stage.short else (10000, 2000)
     needed = idle + busy + 500
@@ -302,15 +355,15 @@ def idle_and_busy_connections(stage, ledger):
         raise Missing(f"{needed} file descriptors (ulimit -n gives {hard})")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
     yield
-    answered, failed = asyncio.run(crowd(stage.clients[0], idle, busy, 4 if stage.short else 15))
-    stage.notes.append(f"{answered} answered in the crowd, {failed} not")
-    if failed or answered < busy:
-        raise AssertionError(f"of the crowd's requests {answered} were answered, {failed} failed")
+    served, shed, failed = asyncio.run(crowd(stage.clients[0], idle, busy, 4 if stage.short else 15))
+    stage.notes.append(f"of the crowd {served} served, {shed} told 503, {failed} failed")
+    if failed or served < busy or served < shed:
+        raise AssertionError(f"of the crowd's requests {served} were served, {shed} told 503, {failed} failed")
     return time.monotonic()
 
 
 async def crowd(client, idle, busy, seconds):
-    answered = failed = 0
+    served = shed = failed = 0
     request = (f"GET {client.own('/projects?page_size=1')} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {client.key}\r\n\r\n").encode()
     gate = asyncio.Semaphore(200)
 
@@ -322,7 +375,7 @@ async def crowd(client, idle, busy, seconds):
     until = time.monotonic() + seconds
 
     async def ask():
-        nonlocal answered, failed
+        nonlocal served, shed, failed
         reader, writer = await connect()
         try:
             while True:
@@ -330,10 +383,9 @@ async def crowd(client, idle, busy, seconds):
                 head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 await reader.readexactly(length)
-                if head.startswith(b"HTTP/1.1 200") or head.startswith(b"HTTP/1.1 503"):
-                    answered += 1  # a 503 is an answer: the queue for the database is bounded
-                else:
-                    failed += 1
+                served += head.startswith(b"HTTP/1.1 200")
+                shed += head.startswith(b"HTTP/1.1 503")  # an answer, too: the queue for the database is bounded
+                failed += head[9:12] not in (b"200", b"503")
                 if time.monotonic() > until:
                     return
         except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
@@ -344,15 +396,17 @@ async def crowd(client, idle, busy, seconds):
     await asyncio.gather(*(ask() for _ in range(busy)))
     # The idle ones are still there, and still served.
     for reader, writer in idlers[:: max(1, idle // 20)]:
-        writer.write(request)
-        if not (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 200"):
+        try:
+            writer.write(request)
+            failed += not (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 200")
+        except (OSError, asyncio.TimeoutError):
             failed += 1
     for _, writer in idlers:
         writer.close()
-    return answered, failed
+    return served, shed, failed
 
 
-def slowloris(stage, ledger):
+def slowloris(stage):
     """Connections that send a byte of a header a second, and others a byte of a body."""
     count = 200 if stage.short else 1000
     timeout = 3 if stage.short else 10
@@ -387,7 +441,7 @@ def slowloris(stage, ledger):
     return time.monotonic()
 
 
-def huge_body(stage, ledger):
+def huge_body(stage):
     """A body of 1 GB, announced, and one in chunks that never end."""
     api = stage.api()
     stage.behind(api.port)
@@ -399,12 +453,12 @@ def huge_body(stage, ledger):
         with socket.create_connection(("127.0.0.1", api.port), timeout=10) as s:
             s.sendall((head + framing).encode())
             sent = 0
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(ConnectionError):  # a server that only stops reading is a TimeoutError
                 while sent < 1 << 30:
                     s.sendall(piece)
                     sent += len(piece)
             answer = b""
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(ConnectionError):  # the answer may be lost: bytes were still on their way
                 answer = s.recv(1000)
             if sent > 64 << 20 or (answer and b" 413 " not in answer):
                 raise AssertionError(f"{sent} bytes were taken, answer {answer[:60]}")
@@ -460,7 +514,7 @@ def nginx(stage, ports):
     return port
 
 
-def rolling_restarts(stage, ledger):
+def rolling_restarts(stage):
     """50 restarts of the API, one of two at a time, behind nginx (short form: 6): no request may fail."""
     apis = [stage.api(), stage.api()]
     stage.behind(nginx(stage, [a.port for a in apis]))
@@ -475,7 +529,7 @@ def rolling_restarts(stage, ledger):
     return time.monotonic()
 
 
-def smuggling(stage, ledger):
+def smuggling(stage):
     """Requests that two parsers could read in two ways, through nginx and beside others' on the same connections."""
     api = stage.api()
     port = nginx(stage, [api.port])
@@ -516,25 +570,25 @@ def plain(short):
     return Stage(short)
 
 
-# name -> (scenario, how its stage is made, whether clients may fail meanwhile)
+# name -> (scenario, how its stage is made, what its clients must notice)
 ALL = {
-    "api killed": (api_killed, plain, True),
-    "postgres killed": (postgres_killed, plain, True),
-    "postgres immediate stop": (postgres_immediate_stop, plain, True),
-    "postgres frozen": (postgres_frozen, plain, True),
-    "disk full": (disk_full, prepare_disk_full, True),
-    "connection limit": (connection_limit, plain, True),
-    "lock held": (lock_held, plain, True),
-    "cut in COMMIT": (cut_in_commit, plain, True),
-    "database unreachable": (database_unreachable, plain, True),
-    "redis killed": (redis_killed, plain, False),
-    "redis frozen": (redis_frozen, plain, False),
-    "redis slow": (redis_slow, plain, False),
-    "redis wrong": (redis_wrong, plain, False),
-    "clock jumps": (clock_jumps, plain, False),
-    "idle and busy": (idle_and_busy_connections, plain, True),
-    "slowloris": (slowloris, plain, False),
-    "huge body": (huge_body, plain, False),
-    "smuggling": (smuggling, plain, False),
-    "rolling restarts": (rolling_restarts, plain, False),
+    "api killed": (api_killed, plain, SOME_FAIL),
+    "postgres killed": (postgres_killed, plain, SOME_FAIL),
+    "postgres immediate stop": (postgres_immediate_stop, plain, SOME_FAIL),
+    "postgres frozen": (postgres_frozen, plain, SOME_WAIT),
+    "disk full": (disk_full, prepare_disk_full, SOME_FAIL),
+    "connection limit": (connection_limit, plain, SOME_FAIL),
+    "lock held": (lock_held, plain, SOME_WAIT),
+    "cut in COMMIT": (cut_in_commit, plain, SOME_FAIL),
+    "database unreachable": (database_unreachable, plain, SOME_FAIL),
+    "redis killed": (redis_killed, plain, NOTHING_FAILS),
+    "redis frozen": (redis_frozen, plain, NOTHING_FAILS),
+    "redis slow": (redis_slow, plain, NOTHING_FAILS),
+    "redis wrong": (redis_wrong, plain, NOTHING_FAILS),
+    "clock jumps": (clock_jumps, plain, NOTHING_FAILS),
+    "idle and busy": (idle_and_busy_connections, plain, ANYTHING),
+    "slowloris": (slowloris, plain, NOTHING_FAILS),
+    "huge body": (huge_body, plain, NOTHING_FAILS),
+    "smuggling": (smuggling, plain, NOTHING_FAILS),
+    "rolling restarts": (rolling_restarts, plain, NOTHING_FAILS),
 }

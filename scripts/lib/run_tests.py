@@ -5,6 +5,7 @@ the parts with threads run again under ThreadSanitizer; the functional tests sta
 """
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -53,6 +54,7 @@ def count(output):
         passed += int(fuzzed.group(1))
         failed += int(fuzzed.group(2))
         failures.extend(re.findall(r"^(\w+_fuzz) +FAILED$", output, re.M))
+        failures.extend(re.findall(r"^FAILED (.+)$", output, re.M))
     ran = re.search(r"^Ran (\d+) tests? in", output, re.M)
     if ran:
         found = True
@@ -71,12 +73,18 @@ def run(name, command, env=None, timeout=900):
     if PATTERN and PATTERN not in name:
         return
     start = time.time()
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(env or {})}, start_new_session=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     try:
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})}, timeout=timeout,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-        output, code = done.stdout, done.returncode
-    except subprocess.TimeoutExpired as late:
-        output, code = (late.stdout or b"").decode(errors="replace") + "\ntimed out", 1
+        output, code = process.communicate(timeout=timeout)[0], process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)  # the whole group: also what it started
+        try:
+            output = process.communicate(timeout=60)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output = process.communicate()[0]
+        output, code = output + "\ntimed out", 1
     before = failed
     counted = count(output)
     if code != 0 and failed == before:
@@ -137,7 +145,7 @@ def main():
                 {"PYTHONPATH": f"{ROOT}/tests/functional"})
     build("release", "coditect", "load")
     run("bench smoke", [sys.executable, "bench/api.py", "--rounds", "1", "--seconds", "1", "--tenants", "300", "--no-save"])
-    run("faults (short)", [sys.executable, "bench/faults/run.py", "--short"])
+    run("faults (short)", [sys.executable, "bench/faults/run.py", "--short"], timeout=1500)
     build("mutants", "coditect")
     run("mutants (a sample)", [sys.executable, "tests/mutation/run.py", "--sample", "24"])
     print(f"all done in {time.time() - started:.0f} s")

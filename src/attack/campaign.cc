@@ -1110,9 +1110,9 @@ Report Campaign::run() {
     std::erase_if(secrets_, [&](const auto& s) { return own_texts.contains(s); });
     for (const auto& own_one : a_.secrets()) secrets_.erase(own_one);
   };
-  b_.snapshot = snapshot(b_);
-  refresh();
   try {
+    b_.snapshot = snapshot(b_);
+    refresh();
     for (const auto& phase : all_phases()) {
       if (!o_.phases.empty() && !o_.phases.contains(phase.name)) continue;
       phase_ = phase.name;

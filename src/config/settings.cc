@@ -286,6 +286,7 @@ class Line {
 /// The first line, from 1, that is not of that part; 0: there is none. toml++ 3.3 asserts, or runs
 /// into what its author called unreachable, on some of what is no TOML.
 int strange_line(std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte order mark
   for (int line = 1; !text.empty(); ++line) {
     const auto end = std::min(text.find('\n'), text.size());
     if (!Line(text.substr(0, end)).is_understood()) return line;

@@ -444,8 +444,8 @@ Async<> Server::serve(asio::ip::tcp::socket socket) {
 Async<> Server::drain() {
   draining_ = true;
   co_await tasks_.stop();
-  for (Session* session : open_) session->close_if_waiting();
   if (settings_.listening_socket < 0) accept_waiting();
+  for (Session* session : open_) session->close_if_waiting();
   boost::system::error_code ec;
   acceptor_.close(ec);
   if (!co_await sessions_.drained(after(settings_.drain_timeout)))

@@ -84,7 +84,10 @@ Async<> Client::stay_connected(std::shared_ptr<Server> server) {
         co_await link->wait_closed();
         up_.Decrement();
         server->link.reset();
-        if (!server->retired) refresh_soon();
+        if (!server->retired) {
+          last_loss_ = std::chrono::steady_clock::now();
+          refresh_soon();
+        }
       }
     } catch (const Failure& f) {  // the connection failed, not the work: try again
       if (!std::exchange(told, true) && !server->retired)
@@ -121,12 +124,12 @@ std::shared_ptr<Link> Client::link_to(const Address* address) {
 
 /// To a server that has just been heard of.
 Async<std::shared_ptr<Link>> Client::wait_for_link(Address address, Deadline deadline) {
-  const auto server = server_at(address);
-  while (!server->link) {
+  // Looked up anew each time: a map that does not know the server yet may have retired it.
+  while (!server_at(address)->link) {
     if (remaining(deadline).count() == 0) unavailable(address.text() + ": not connected");
     co_await async::sleep_for(2ms);
   }
-  co_return server->link;
+  co_return server_at(address)->link;
 }
 
 Async<Reply> Client::command(std::string_view key, std::vector<std::string> words) {
@@ -191,7 +194,7 @@ bool Client::is_settled() const {
 }
 
 Async<> Client::stay_informed() {
-  async::Backoff backoff(20ms, 500ms);
+  async::Backoff backoff(20ms, 5000ms);
   for (;;) {
     refresh_wanted_ = false;
     const bool learned = co_await refresh();
@@ -201,8 +204,14 @@ Async<> Client::stay_informed() {
       boost::system::error_code ec;
       co_await refresh_wake_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
     }
-    co_await async::sleep_for(backoff.next());  // many MOVED at once ask once
+    // Many MOVED at once ask once; a cluster that stays broken is asked less and less.
+    co_await async::sleep_for(std::min(backoff.next(), lost_lately() ? 500ms : 5000ms));
   }
+}
+
+/// A replica takes some seconds to take over: it is worth asking often for half a minute.
+bool Client::lost_lately() const {
+  return std::chrono::steady_clock::now() - last_loss_ < kRefresh;
 }
 
 /// Asks one server after the other, until one tells.
@@ -218,8 +227,9 @@ Async<bool> Client::refresh() {
         adopt(std::move(*map));
         co_return true;
       }
-      obs::log(obs::Level::warn, "a Redis server tells no slot map",
-               {{"server", link->address().text()}, {"error", reply.text}});
+      if (!std::exchange(told_, true))
+        obs::log(obs::Level::warn, "a Redis server tells no slot map",
+                 {{"server", link->address().text()}, {"error", reply.text}});
     } catch (const Failure&) {  // the next one may know
     }
   }
@@ -230,6 +240,7 @@ Async<bool> Client::refresh() {
 
 void Client::adopt(SlotMap map) {
   refreshes_.Increment();
+  told_ = false;
   slots_ = std::move(map);
   for (const auto& master : slots_.masters()) server_at(master);
   for (auto it = servers_.begin(); it != servers_.end();) {

@@ -31,7 +31,7 @@ class Client {
   /// the server; a cluster wants all keys of a command in one slot, so they share a {hash tag}.
   /// Follows MOVED and ASK. Throws `redis_unavailable` when there is no connection to the key's
   /// server (at once), when it is lost (whether the command ran is unknown then), or after the
-  /// timeout: callers go on without Redis.
+  /// timeout (at most twice that when it was sent on): callers go on without Redis.
   Async<Reply> command(std::string_view key, std::vector<std::string> words);
 
   /// Whether there is a server to ask; of a cluster: some server.
@@ -52,6 +52,7 @@ class Client {
   void refresh_soon();
   void adopt(SlotMap map);
   bool is_settled() const;
+  bool lost_lately() const;
 
   async::Loop& loop_;
   const Settings settings_;
@@ -59,6 +60,8 @@ class Client {
   SlotMap slots_;
   std::size_t next_to_ask_ = 0;
   bool refresh_wanted_ = false;
+  bool told_ = false;  ///< that a server tells no map
+  std::chrono::steady_clock::time_point last_loss_{};
   asio::steady_timer refresh_wake_;
   async::TaskGroup tasks_;
   obs::Counter& failures_;

@@ -40,6 +40,8 @@ Async<> Link::connect() {
   asio::ip::tcp::resolver resolver(loop_.io());
   const auto found = co_await resolver.async_resolve(address_.host, std::to_string(address_.port),
                                                      asio::use_awaitable);
+  // There was no socket yet to close.
+  if (late_) throw boost::system::system_error(asio::error::timed_out);
   if (settings_.tls) {
     if (settings_.ca_file.empty())
       tls_.set_default_verify_paths();
@@ -108,10 +110,14 @@ Async<> Link::read_loop(std::shared_ptr<Link> self) {
   self->close();
 }
 
-std::shared_ptr<Link::Pending> Link::enqueue(const std::vector<std::string>& words) {
+void Link::require_room(std::size_t commands) const {
   if (!open_) unavailable(address_.text() + ": not connected");
-  if (waiting_.size() >= static_cast<std::size_t>(settings_.max_pending))
+  if (waiting_.size() + commands > static_cast<std::size_t>(settings_.max_pending))
     unavailable(address_.text() + ": too many commands wait");
+}
+
+std::shared_ptr<Link::Pending> Link::enqueue(const std::vector<std::string>& words) {
+  require_room(1);
   auto pending = std::make_shared<Pending>();
   append_command(outgoing_, words);
   waiting_.push_back({pending, after(settings_.timeout)});
@@ -131,6 +137,7 @@ Async<Reply> Link::ask(const std::vector<std::string>& words) {
 }
 
 Async<Reply> Link::ask_moving(const std::vector<std::string>& words) {
+  require_room(2);
   enqueue({"ASKING"});
   co_return co_await reply_of(enqueue(words));
 }
@@ -145,6 +152,7 @@ void Link::close() {
 }
 
 void Link::on_deadline() {
+  late_ = true;
   if (open_)
     close();
   else

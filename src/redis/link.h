@@ -64,6 +64,7 @@ class Link : public async::Watchdog::Entry, public std::enable_shared_from_this<
   Async<> log_in();
   static Async<> write_loop(std::shared_ptr<Link> self);
   static Async<> read_loop(std::shared_ptr<Link> self);
+  void require_room(std::size_t commands) const;
   std::shared_ptr<Pending> enqueue(const std::vector<std::string>& words);
   Async<Reply> reply_of(std::shared_ptr<Pending> pending);
   void deliver(Reply reply);
@@ -80,6 +81,7 @@ class Link : public async::Watchdog::Entry, public std::enable_shared_from_this<
   std::deque<Waiting> waiting_;
   async::Signal closed_;
   bool open_ = false;
+  bool late_ = false;  ///< a deadline has passed
 };
 
 }  // namespace coditect::redis

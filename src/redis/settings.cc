@@ -69,7 +69,9 @@ coditect::Result<Settings> parse_unix(std::string_view rest) {
   if (mark != rest.npos) {
     if (!rest.substr(mark).starts_with(kPassword))
       return wrong("only ?password= is known after the path");
-    s.password = rest.substr(mark + kPassword.size());
+    const auto password = unescaped(rest.substr(mark + kPassword.size()));
+    if (!password) return wrong("a % must be followed by two hexadecimal digits");
+    s.password = *password;
   }
   return s;
 }

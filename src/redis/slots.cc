@@ -62,6 +62,7 @@ std::optional<SlotMap> SlotMap::from(const Reply& reply, const Address& asked) {
       return std::nullopt;
     const auto master = node(entry.items[2], asked);
     if (!master) return std::nullopt;
+    if (out.masters_.size() >= kMostMasters) return std::nullopt;
     const auto index = out.index_of(*master);
     std::fill(out.owner_.begin() + entry.items[0].integer,
               out.owner_.begin() + entry.items[1].integer + 1, index);

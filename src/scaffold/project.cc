@@ -152,17 +152,26 @@ std::vector<File> Project::plan(const SliceName& name, const std::vector<Field>&
 }
 
 void Project::apply(const std::vector<File>& files) const {
+  // All is written beside first, so that what cannot be written changes nothing.
+  std::vector<fs::path> written;
+  std::error_code ec;
   for (const auto& file : files) {
     const auto path = fs::path(top_) / file.path;
-    std::error_code ec;
     fs::create_directories(path.parent_path(), ec);
-    // Beside and renamed: a stop leaves whole files only.
-    const auto fresh = path.string() + ".new";
-    std::ofstream out(fresh, std::ios::trunc);
+    written.push_back(path.string() + ".new");
+    std::ofstream out(written.back(), std::ios::trunc);
     out << file.text;
     out.close();
-    if (out) fs::rename(fresh, path, ec);
-    if (!out || ec) fail(Code::unavailable, "cannot_write", "cannot write " + path.string());
+    if (out) continue;
+    for (const auto& w : written) {
+      fs::remove(w, ec);
+      fs::remove(w.parent_path(), ec);  // where it is empty: it was made above
+    }
+    fail(Code::unavailable, "cannot_write", "cannot write " + path.string());
+  }
+  for (const auto& w : written) {
+    fs::rename(w, w.parent_path() / w.stem(), ec);
+    if (ec) fail(Code::unavailable, "cannot_write", "cannot rename " + w.string());
   }
 }
 

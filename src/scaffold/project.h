@@ -16,7 +16,7 @@ class Project {
   /// `invalid_slice`, or `project_changed` when a line to add at is missing.
   std::vector<File> plan(const SliceName& name, const std::vector<Field>& fields) const;
 
-  /// Writes them, new ones first. Nothing is written when one of the new ones exists already.
+  /// Writes them. Nothing is changed when one of them cannot be written.
   void apply(const std::vector<File>& files) const;
 
   const std::string& top() const { return top_; }

@@ -25,28 +25,20 @@ TEST(Fields, AreReadFromOneLine) {
 }
 
 TEST(Fields, RefuseWhatCannotBeANameOrAType) {
-  const std::pair<const char*, const char*> cases[] = {{"", "needs a field"},
-                                                       {"number", "name:type"},
-                                                       {"Number:text", "lower-case"},
-                                                       {"9a:text", "lower-case"},
-                                                       {"a-b:text", "lower-case"},
-                                                       {"a:txt", "none of text"},
-                                                       {"a:text(0)", "1 to 10000"},
-                                                       {"a:text(", "not closed"},
-                                                       {"a:text()", "empty"},
-                                                       {"a:int(3)", "no brackets"},
-                                                       {"a:enum", "its values"},
-                                                       {"a:enum(x,x)", "twice"},
-                                                       {"a:enum(new)", "reserved"},
-                                                       {"a:enum(x,)", "missing"},
-                                                       {"a:int a:text", "twice"},
-                                                       {"id:text", "already"},
-                                                       {"tenant_id:int", "already"},
-                                                       {"class:text", "reserved"},
-                                                       {"select:text", "reserved"},
-                                                       {"user:text", "reserved"},
-                                                       {"tag:enum(a,b)", "another name"},
-                                                       {"a\";drop:text", "lower-case"}};
+  const std::pair<const char*, const char*> cases[] = {
+      {"", "needs a field"},          {"number", "name:type"},
+      {"Number:text", "lower-case"},  {"9a:text", "lower-case"},
+      {"a-b:text", "lower-case"},     {"a:txt", "none of text"},
+      {"a:text(0)", "1 to 10000"},    {"a:text(", "not closed"},
+      {"a:text()", "empty"},          {"a:int(3)", "no brackets"},
+      {"a:enum", "its values"},       {"a:enum(x,x)", "twice"},
+      {"a:enum(new)", "reserved"},    {"a:enum(x,)", "missing"},
+      {"a:int a:text", "twice"},      {"id:text", "already"},
+      {"tenant_id:int", "already"},   {"class:text", "reserved"},
+      {"select:text", "reserved"},    {"user:text", "reserved"},
+      {"verbose:text", "reserved"},   {"current_user:text", "reserved"},
+      {"wchar_t:int", "reserved"},    {"tag:enum(a,b)", "another name"},
+      {"a\";drop:text", "lower-case"}};
   for (const auto& [text, words] : cases) {
     const auto fields = parse_fields(text);
     ASSERT_FALSE(fields) << text;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "base/bytes.h"
@@ -48,6 +49,11 @@ Migration read_file(const EmbeddedFile& file) {
   m.sql = file.text;
   m.checksum = to_hex(crypto::sha256(file.text));
   return m;
+}
+
+bool is_origin(std::string_view name) {
+  return !name.empty() && name.size() <= 30 && name[0] >= 'a' && name[0] <= 'z' &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == name.npos;
 }
 
 /// Where an origin's applied migrations are noted.
@@ -175,7 +181,12 @@ void apply_online(Direct& db, const Migration& m, const Report& report) {
 std::vector<Migration> migrations_of(const std::string& set,
                                      std::span<const MigrationSource> sources) {
   std::vector<Migration> out;
+  std::set<std::string> origins;
   for (const auto& source : sources) {
+    if (!is_origin(source.origin) || !origins.insert(source.origin).second)
+      fail(Code::internal, "migration_malformed",
+           "the origin of migrations '" + source.origin +
+               "' must be 1 to 30 lower-case letters, digits and _, and there once");
     std::vector<Migration> own;
     for (const auto& file : source.files)
       if (file.path.contains("migrations/" + set + "/")) {

@@ -28,6 +28,13 @@ TEST(Migrations, RefuseMalformedNamesHeadersAndGaps) {
   EXPECT_THROW(read("citus/migrations/cell/first.sql", kHead), Failure);
   EXPECT_THROW(read("citus/migrations/cell/0002_second.sql", kHead), Failure);
   EXPECT_THROW(read("citus/migrations/cell/0001_first.sql", "SELECT 1"), Failure);
+  const EmbeddedFile file[] = {{"migrations/cell/0001_first.sql", kHead}};
+  for (const char* origin : {"", "own-saas", "Own", "1own", "a_name_that_is_longer_than_thirty"}) {
+    const MigrationSource source[] = {{.origin = origin, .files = file}};
+    EXPECT_THROW(migrations_of("cell", source), Failure) << origin;
+  }
+  const MigrationSource twice[] = {{.files = file}, {.files = file}};
+  EXPECT_THROW(migrations_of("cell", twice), Failure);
   EXPECT_THROW(
       read("citus/migrations/cell/0001_first.sql", "-- mode: sometimes\n-- oldest-program: 1\n"),
       Failure);

@@ -97,6 +97,19 @@ std::vector<std::string> verify_directory(const std::string& conninfo,
   return problems;
 }
 
+std::vector<std::string> unknown_tenant_tables(const std::string& conninfo,
+                                               std::span<const Table> tables) {
+  Direct db(conninfo);
+  std::vector<std::string> out;
+  // coditect.tenant_table() gives every one of them this policy.
+  for (const auto& row :
+       db.query("SELECT c.relname FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE "
+                "p.polname = 'maintenance_delete' ORDER BY 1"))
+    if (std::ranges::find(tables, std::string_view(*row[0]), &Table::name) == tables.end())
+      out.push_back(*row[0]);
+  return out;
+}
+
 std::vector<std::string> verify_cell(const std::string& conninfo, std::span<const Table> tables) {
   Direct db(conninfo);
   Problems problems;

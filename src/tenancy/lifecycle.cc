@@ -118,8 +118,10 @@ Async<bool> Lifecycle::purge_one(pg::Pool& directory, pg::Pool& cell, pg::Pool& 
 }
 
 Async<int> Lifecycle::purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,
-                            std::span<const PurgeStatement> rows, Deadline deadline) {
+                            std::span<const PurgeStatement> rows,
+                            const std::function<Async<bool>()>& may_purge, Deadline deadline) {
   const auto due = co_await GlobalDb(directory, deadline).all(kPurgeable);
+  if (due.empty() || !co_await may_purge()) co_return 0;
   int purged = 0;
   for (const auto& record : due) {
     try {

@@ -25,9 +25,11 @@ class Lifecycle {
 
   /// Removes all rows of tenants deleted longer ago than the grace; the number of tenants. `cell`
   /// and `directory` are coditect_maintenance's.
-  /// `rows` are what to remove, children before parents.
+  /// `rows` are what to remove, children before parents; `may_purge` is asked once when somebody is
+  /// due, and nobody is purged when it says no.
   static Async<int> purge(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,
-                          std::span<const PurgeStatement> rows, Deadline deadline);
+                          std::span<const PurgeStatement> rows,
+                          const std::function<Async<bool>()>& may_purge, Deadline deadline);
 
  private:
   static Async<bool> purge_one(pg::Pool& directory, pg::Pool& cell, pg::Pool& cell_operator,

@@ -16,6 +16,20 @@ const std::string kScript =
     "/ 1000) + 1)\n"
     "return {1, math.floor(room / interval) - 1, 0}";
 
+/// What the script answered; nullopt when it is no answer of the script's.
+std::optional<LimitDecision> decision_of(const redis::Reply& reply, const LimitPolicy& policy) {
+  const auto is_within = [&reply](std::size_t i, std::int64_t most) {
+    const auto& item = reply.items[i];
+    return item.kind == redis::Reply::Kind::integer && item.integer >= 0 && item.integer <= most;
+  };
+  if (reply.kind != redis::Reply::Kind::array || reply.items.size() != 3 || !is_within(0, 1) ||
+      !is_within(1, policy.amount) ||
+      !is_within(2, std::chrono::microseconds(policy.period).count()))
+    return std::nullopt;
+  return LimitDecision{reply.items[0].integer == 1, reply.items[1].integer,
+                       std::chrono::milliseconds((reply.items[2].integer + 999) / 1000)};
+}
+
 }  // namespace
 
 LimitDecision gcra(std::int64_t now_us, std::int64_t& arrival, int amount,
@@ -43,9 +57,7 @@ Async<LimitDecision> Limiter::take(const LimitPolicy& policy, std::string subjec
       const auto reply = co_await redis_.command(
           key, {"EVAL", kScript, "1", key, std::to_string(policy.amount),
                 std::to_string(std::chrono::microseconds(policy.period).count())});
-      if (reply.kind == redis::Reply::Kind::array && reply.items.size() == 3)
-        co_return LimitDecision{reply.items[0].integer == 1, reply.items[1].integer,
-                                std::chrono::milliseconds((reply.items[2].integer + 999) / 1000)};
+      if (const auto decision = decision_of(reply, policy)) co_return *decision;
     } catch (const Failure&) {  // Redis is away: the local share decides
     }
   }

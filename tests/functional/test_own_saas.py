@@ -125,6 +125,22 @@ class OwnSaas(unittest.TestCase):
         platform.sql("UPDATE tenants SET purge_after = now() - interval '1 s' WHERE slug = 'gone'", "coditect_directory")
         wait_until(lambda: platform.sql("SELECT count(*) FROM customers") == "0", 20)
 
+    def test_a_program_that_does_not_know_a_table_leaves_the_purge_to_one_that_does(self):
+        first = self.platform()
+        client = first.sign_up("gone")
+        self.assertEqual(client.post(client.own("/customers"), {"name": "Ada", "active": True}).status, 201)
+        self.assertIn(first.sign_in(client.email, client.password).delete("/v1/tenants/gone").status, (200, 202, 204))
+        first.stop()
+        second = self.platform(binary=RELEASE, state=first.state)
+        second.sql("UPDATE tenants SET purge_after = now() - interval '1 s' WHERE slug = 'gone'", "coditect_directory")
+        wait_until(lambda: '"unknown_table":"customers"' in second.log(), 20)
+        self.assertEqual(second.sql("SELECT state FROM tenants WHERE slug = 'gone'", "coditect_directory"), "deleted")
+        self.assertEqual(second.sql("SELECT count(*) FROM customers"), "1")
+        second.stop()
+        third = self.platform(state=first.state)
+        wait_until(lambda: third.sql("SELECT state FROM tenants WHERE slug = 'gone'", "coditect_directory") == "purged", 20)
+        self.assertEqual(third.sql("SELECT count(*) FROM customers"), "0")
+
 
 class Generator(unittest.TestCase):
     def test_wrong_words_are_named_and_nothing_is_written(self):

@@ -38,6 +38,7 @@ def previous_commits_package(folder):
     if subprocess.run(["git", "rev-parse", "--verify", "-q", wanted], cwd=ROOT, capture_output=True).returncode:
         return None, "there is no previous commit here"
     tree = f"{folder}/previous"
+    run("git", "worktree", "prune", cwd=ROOT)
     run("git", "worktree", "add", "--detach", tree, wanted, cwd=ROOT)
     try:
         if not os.path.exists(f"{tree}/packaging"):
@@ -83,6 +84,12 @@ class SocketManager:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
+    def close(self):
+        self.socket.close()
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
 
 class Traffic:
     """Readers and writers on lasting connections, each write with an idempotency key. A lasting connection that the server
@@ -103,6 +110,8 @@ class Traffic:
             try:
                 connection.request(method, path, body, headers)
                 answer = connection.getresponse()
+                if fresh and answer.getheader("Idempotent-Replayed"):
+                    return "done, and its answer was lost", answer.read()
                 return answer.status, answer.read()
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 if not was_open:
@@ -167,6 +176,18 @@ class Package(unittest.TestCase):
             with open(f"{self.folder}/{script}", "w") as f:
                 f.write(run("dpkg-deb", "-I", self.deb, script))
             run("sh", "-n", f"{self.folder}/{script}")
+        # Installing waits for nothing: the service may wait for its schema.
+        stubs = f"{self.folder}/stubs"
+        os.makedirs(stubs)
+        for name in ("getent", "useradd", "chown", "chmod", "systemctl"):
+            with open(f"{stubs}/{name}", "w") as f:
+                f.write(f"#!/bin/sh\necho {name} \"$@\" >> {stubs}/calls\n[ {name} != systemctl ] || exit 1\n")
+            os.chmod(f"{stubs}/{name}", 0o755)
+        with open(f"{self.folder}/postinst") as f:
+            text = f.read().replace("/run/systemd/system", stubs).replace("/etc/coditect", f"{root}/etc/coditect")
+        subprocess.run(["sh", "-c", text, "postinst", "configure"], check=True, env={"PATH": f"{stubs}:/usr/bin:/bin"})
+        with open(f"{stubs}/calls") as f:
+            self.assertIn("systemctl --no-block try-restart coditect-api.service", f.read())
         # The config file is one that the program takes.
         out = run(f"{root}/usr/bin/coditect", "settings", "--config", f"{root}/etc/coditect/coditect.toml")
         self.assertIn("coditect.toml", out)
@@ -202,7 +223,7 @@ class Package(unittest.TestCase):
         for c in clients:
             c.port = port
         manager = SocketManager(port, environment)
-        self.addCleanup(manager.socket.close)
+        self.addCleanup(manager.close)
         manager.start(roots[0])
         traffic = Traffic(clients)
         try:

@@ -49,9 +49,10 @@ struct Application {
     tables = Registry::tables;
     purge = tenancy::kPurgeStatements<Registry>;
   }
-  /// Adds migrations of this application's own; `files` are coditect_embed()'s.
+  /// Adds migrations of this application's own, whose oldest-program is compared with its version;
+  /// `origin` is 1 to 30 lower-case letters, digits and _; `files` are coditect_embed()'s.
   void add_migrations(std::string origin, std::span<const EmbeddedFile> files) {
-    migrations.push_back({std::move(origin), version, files});
+    migrations.push_back({std::move(origin), {}, files});
   }
 };
 

@@ -54,11 +54,16 @@ void stop_leftover(const std::string& pid_file, const std::string& program, int 
          program + " of an earlier run (pid " + std::to_string(pid) + ") does not stop");
 }
 
-int run_and_wait(const std::vector<std::string>& command, const std::string& log_file) {
+/// The exit status; of one that takes longer than the patience and is ended, 137.
+int run_and_wait(const std::vector<std::string>& command, const std::string& log_file,
+                 std::chrono::seconds patience = 300s) {
   Child child(command[0], command, log_file, SIGTERM);
   child.start();
   int status = 0;
-  while (waitpid(child.pid(), &status, 0) < 0 && errno == EINTR) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  while (waitpid(child.pid(), &status, WNOHANG) == 0) {
+    if (std::chrono::steady_clock::now() > until) kill(child.pid(), SIGKILL);
+    std::this_thread::sleep_for(5ms);
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -226,12 +231,12 @@ void EmbeddedServers::start(bool postgres, Redis redis) {
   do redis_port_ = choose_port(remembered("redis"));
   while (redis_port_ == postgres_port_);
   ports["postgres"] = std::to_string(postgres_port_);
-  ports["redis"] = std::to_string(redis_port_);
+  if (redis == Redis::cluster) start_redis_cluster();
+  ports["redis"] = std::to_string(redis == Redis::cluster ? cluster_ports_.front() : redis_port_);
   state_.write_values("ports", ports);
   // Both start at once; each is waited for.
   if (postgres) start_postgres();
   if (redis == Redis::one) start_redis();
-  if (redis == Redis::cluster) start_redis_cluster();
   if (postgres) wait_for_postgres();
   if (redis == Redis::one) wait_for_redis("redis");
   if (redis == Redis::cluster) form_redis_cluster();
@@ -338,7 +343,8 @@ void EmbeddedServers::start_redis_cluster() {
     std::error_code ec;
     fs::remove_all(state_.file("redis-cluster"), ec);
     std::set<int> ports;
-    while (ports.size() < 2 * kClusterServers) ports.insert(choose_port(0));
+    while (ports.size() < 2 * kClusterServers)
+      if (const int port = choose_port(0); port != postgres_port_) ports.insert(port);
     cluster_ports_.assign(ports.begin(), std::next(ports.begin(), kClusterServers));
     bus_ports.assign(std::next(ports.begin(), kClusterServers), ports.end());
   }
@@ -372,7 +378,7 @@ void EmbeddedServers::form_redis_cluster() {
   for (const int port : cluster_ports_) command.push_back("127.0.0.1:" + std::to_string(port));
   command.insert(command.end(), {"--cluster-replicas", "1", "--cluster-yes"});
   setenv("REDISCLI_AUTH", secrets_["redis"].c_str(), 1);  // not for everyone's eyes, as -a would be
-  const int status = run_and_wait(command, state_.file("log/redis-cluster.log"));
+  const int status = run_and_wait(command, state_.file("log/redis-cluster.log"), 60s);
   unsetenv("REDISCLI_AUTH");
   if (status != 0) {
     const Child made("redis-cli", {}, state_.file("log/redis-cluster.log"), SIGTERM);

@@ -38,12 +38,15 @@ int new_slice(const NewSliceOptions& o) {
   if (!fields) throw Failure(fields.error());
   const auto project = scaffold::Project::find(o.directory);
   const auto files = project.plan(*name, *fields);
+  std::vector<scaffold::File> fresh;  // only these are formatted: the others are the user's
+  for (const auto& f : files)
+    if (!std::filesystem::exists(project.top() + "/" + f.path)) fresh.push_back(f);
   for (const auto& f : files)
     fmt::print("{} {}\n",
                std::filesystem::exists(project.top() + "/" + f.path) ? "change" : "write ", f.path);
   if (o.dry_run) return 0;
   project.apply(files);
-  format_sources(project.top(), files);
+  format_sources(project.top(), fresh);
   fmt::print(
       "\nThe slice {} is there: a table of tenants, its routes under /v1/tenants/{{tenant}}/{}, "
       "tests "

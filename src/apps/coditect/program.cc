@@ -337,6 +337,8 @@ int run(int argc, char** argv, const Application& application) {
 }  // namespace
 
 int run_program(int argc, char** argv, Application application) {
+  for (auto& source : application.migrations)
+    if (source.program_version.empty()) source.program_version = application.version;
   try {
     return run(argc, argv, application);
   } catch (const Failure& f) {

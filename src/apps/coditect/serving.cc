@@ -9,6 +9,7 @@
 #include "http/problem.h"
 #include "obs/log.h"
 #include "schema/migrate.h"
+#include "schema/verify.h"
 #include "tenancy/lifecycle.h"
 
 namespace coditect::app {
@@ -291,6 +292,19 @@ Async<int> Serving::drop_expired(OnLoop& on, Deadline deadline) {
   co_return 0;
 }
 
+/// A program that does not know a table would leave a purged tenant's rows in it for ever: during a
+/// roll-out, or beside an application of one's own, another process purges.
+Async<bool> Serving::knows_all_tables() {
+  const auto conninfo = settings_.cell_conninfo("coditect_app", settings_.database.app_password);
+  const auto tables = application_.tables;
+  const auto unknown = co_await async::blocking(
+      hashing_, [conninfo, tables] { return schema::unknown_tenant_tables(conninfo, tables); });
+  for (const auto& table : unknown)
+    obs::log(obs::Level::warn, "the purge waits for a program that knows all tables",
+             {{"unknown_table", table}});
+  co_return unknown.empty();
+}
+
 /// A round under the lease, which outlasts every deadline of the round.
 Async<int> Serving::round(OnLoop& on, std::string holder) {
   constexpr auto kRound = 60s;
@@ -302,8 +316,9 @@ Async<int> Serving::round(OnLoop& on, std::string holder) {
   co_await step("settle", lifecycle.settle(after(kRound)));
   co_await step("provisioning", provisioning.sweep(after(kRound)));
   co_await step("purge",
-                tenancy::Lifecycle::purge(on.directory_maintenance, on.cell_maintenance,
-                                          on.cell_operator, application_.purge, after(kRound)));
+                tenancy::Lifecycle::purge(
+                    on.directory_maintenance, on.cell_maintenance, on.cell_operator,
+                    application_.purge, [this] { return knows_all_tables(); }, after(kRound)));
   co_await step("expired", drop_expired(on, after(kRound)));
   // Done: whoever is next need not wait for the end of the lease.
   co_await tenancy::take_lease(on.directory_maintenance, "maintenance", holder, 0s, after(kRound));

@@ -30,6 +30,7 @@ class Serving {
   Async<> start_loop(OnLoop& on);
   Async<> stop_loop(OnLoop& on);
   Async<> maintain(OnLoop& on);
+  Async<bool> knows_all_tables();
   Async<int> round(OnLoop& on, std::string holder);
   Async<int> drop_expired(OnLoop& on, Deadline deadline);
   Async<> step(std::string_view name, Async<int> work);
