@@ -30,7 +30,7 @@ class Up(unittest.TestCase):
         self.assertEqual(len(curls), 3)
         answers = [subprocess.run(["bash", "-c", c], capture_output=True, text=True).stdout for c in curls]
         self.assertEqual(len(json.loads(answers[0])["items"]), 3)
-        self.assertEqual(len(json.loads(answers[1])["items"]), 1)
+        self.assertEqual(len(json.loads(answers[1])["items"]), 3)
         self.assertIn("404 Not Found", answers[2])
         keys = [w for w in out.stdout.split() if w.startswith("ck_")]
         for name in ("secrets", "ports", "log/coditect.log", "log/postgres.log"):
