@@ -2,6 +2,7 @@
 
 Usage: bench/flame.py [read|list|insert]
 """
+import colorsys
 import re
 import subprocess
 import sys
@@ -12,6 +13,11 @@ from collections import Counter
 
 import api
 from harness import ROOT, Platform, interrupt_as_exit, note
+
+
+def colour(hue):
+    """As #rrggbb, which every viewer of SVG knows."""
+    return "#" + "".join(f"{round(255 * c):02x}" for c in colorsys.hls_to_rgb(hue / 360, 0.7, 0.8))
 
 
 def short(symbol):
@@ -74,7 +80,7 @@ def draw(stacks, title):
         hue = 20 + hash_of(name) % 35
         label = name.replace("&", "&amp;").replace("<", "&lt;")
         shown = label[:int(w / 6.8)] if w > 30 else ""
-        out.append(f'<g><title>{label}: {100 * count / total:.1f} %</title><rect x="{x:.1f}" y="{y}" width="{w:.1f}" height="{line - 1}" fill="hsl({hue},80%,70%)"/>'
+        out.append(f'<g><title>{label}: {100 * count / total:.1f} %</title><rect x="{x:.1f}" y="{y}" width="{w:.1f}" height="{line - 1}" fill="{colour(hue)}"/>'
                    f'<text x="{x + 2:.1f}" y="{y + 12}">{shown}</text></g>')
     return "\n".join([*out, "</svg>\n"])
 
