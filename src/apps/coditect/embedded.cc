@@ -61,7 +61,11 @@ int run_and_wait(const std::vector<std::string>& command, const std::string& log
   child.start();
   int status = 0;
   const auto until = std::chrono::steady_clock::now() + patience;
-  while (waitpid(child.pid(), &status, WNOHANG) == 0) {
+  for (pid_t ended = 0; ended != child.pid();) {
+    ended = waitpid(child.pid(), &status, WNOHANG);
+    if (ended < 0 && errno != EINTR)
+      fail(Code::internal, "child_lost", command[0] + ": nobody knows how it ended");
+    if (ended != 0) continue;
     if (std::chrono::steady_clock::now() > until) kill(child.pid(), SIGKILL);
     std::this_thread::sleep_for(5ms);
   }
