@@ -5,6 +5,7 @@
 #include "obs/metrics.h"
 #include "obs/trace.h"
 #include "pg/pool.h"
+#include "tenancy/cell.h"
 #include "tenancy/directory.h"
 #include "tenancy/limiter.h"
 
@@ -36,7 +37,7 @@ class KnownKeys;
 struct Services {
   async::Loop& loop;
   pg::Pool& directory;           ///< coditect_app in the directory
-  pg::Pool& cell;                ///< coditect_app in the cell
+  tenancy::Cell& cell;           ///< coditect_app in the cell
   pg::Pool& directory_operator;  ///< coditect_operator in the directory
   pg::Pool& cell_operator;       ///< coditect_operator in the cell
   tenancy::Directory& tenants;

@@ -19,16 +19,32 @@ SqlError sql_error(const PGresult* r) {
     const char* text = PQresultErrorField(r, code);
     return std::string(text != nullptr ? text : "");
   };
-  return {field(PG_DIAG_SQLSTATE), without_shard_suffix(field(PG_DIAG_CONSTRAINT_NAME)),
-          field(PG_DIAG_MESSAGE_PRIMARY)};
+  return SqlError::of(field(PG_DIAG_SQLSTATE), field(PG_DIAG_CONSTRAINT_NAME),
+                      field(PG_DIAG_MESSAGE_PRIMARY));
 }
 
 void on_notice(void*, const PGresult* r) {
   const auto e = sql_error(r);
-  obs::log(obs::Level::debug, "database notice", {{"state", e.state}, {"text", e.message}});
+  // Citus has committed on the other workers: recover_prepared_transactions() does the rest, and
+  // until then a read may find the old row.
+  const bool half = e.message.starts_with("failed to commit transaction");
+  obs::log(half ? obs::Level::warn : obs::Level::debug,
+           half ? "a worker is behind with a commit" : "database notice",
+           {{"state", e.state}, {"text", e.message}});
 }
 
 }  // namespace
+
+SqlError SqlError::of(std::string state, std::string constraint, std::string message) {
+  // An error that Citus passes on from a worker has no fields, only its text.
+  constexpr std::string_view kBefore = "constraint \"";
+  if (const auto at = message.rfind(kBefore);
+      constraint.empty() && state.starts_with("23") && at != message.npos) {
+    const auto start = at + kBefore.size();
+    constraint = message.substr(start, message.find('"', start) - start);
+  }
+  return {std::move(state), without_shard_suffix(std::move(constraint)), std::move(message)};
+}
 
 namespace {
 
@@ -38,13 +54,15 @@ Error classify(const SqlError& e) {
   const auto detail = e.state + " " + e.message;
   const auto soon = std::chrono::seconds(1);
   if (state == "57014") return {Code::deadline_exceeded, "database_timeout", detail};
-  // Another program changed the schema under a prepared statement: it is prepared again on a retry.
-  const bool stale = state == "26000" || (state == "0A000" && e.message.contains("cached plan"));
-  if (kind == "40" || stale) return {Code::unavailable, "transaction_conflict", detail, {}, soon};
+  if (kind == "40" || is_stale(e))
+    return {Code::unavailable, "transaction_conflict", detail, {}, soon};
   if (state == "55P03") return {Code::unavailable, "database_lock_timeout", detail, {}, soon};
   if (kind == "08" || kind == "53" || kind == "57" || kind == "58" || state == "25P03" ||
       state == "25006")
     return {Code::unavailable, "database_unavailable", detail, {}, soon};
+  // COMMIT through Citus on one worker: it may have happened there before the connection went.
+  if (state == "XX000" && e.message.starts_with("could not commit transaction"))
+    return {Code::unavailable, "commit_outcome_unknown", detail, {}, soon};
   if (state == "23505") return {Code::conflict, "already_exists", detail};
   if (state == "23503") return {Code::conflict, "reference_not_found", detail};
   return {Code::internal, "database_error", detail};
@@ -58,11 +76,12 @@ Error error_of(const SqlError& e) {
   return error;
 }
 
-bool is_conflict(const SqlError& e) { return e.state.starts_with("40"); }
+bool is_stale(const SqlError& e) {
+  return e.state == "26000" || (e.state == "0A000" && e.message.contains("cached plan"));
+}
 
 bool worth_a_retry(const SqlError& e) {
-  return is_conflict(e) || e.state == "26000" || e.state == "57P01" || e.state == "57P02" ||
-         (e.state == "0A000" && e.message.contains("cached plan"));
+  return e.state.starts_with("40") || is_stale(e) || e.state == "57P01" || e.state == "57P02";
 }
 
 bool is_named_statement(const Command& command) { return command.name.contains('.'); }

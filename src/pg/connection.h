@@ -41,14 +41,19 @@ struct Command {
 /// for users.
 struct SqlError {
   std::string state;       ///< SQLSTATE, five characters
-  std::string constraint;  ///< may be empty; without Citus's shard suffix
+  std::string constraint;  ///< may be empty; without the suffix of Citus's shards
   std::string message;
+
+  /// From what the server's error has in these fields.
+  static SqlError of(std::string state, std::string constraint, std::string message);
 };
 
 /// Whether a second try on a fresh connection may cure it; it changed nothing.
 bool worth_a_retry(const SqlError& e);
-/// Serialization failure or deadlock (class 40): the connection is as good as before.
-bool is_conflict(const SqlError& e);
+/// A statement that was prepared before another program changed the schema: a fresh connection
+/// prepares it anew. (57P01 and 08006 with a live session are Citus's: the worker behind this
+/// server is away, this connection is as good as before.)
+bool is_stale(const SqlError& e);
 /// Whether it is a caller's statement ("projects.get"), not one of the transaction ("begin").
 bool is_named_statement(const Command& command);
 
@@ -89,6 +94,8 @@ class Connection : private async::Watchdog::Entry {
   Async<std::vector<std::string>> notifications(Deadline deadline);
 
   bool broken() const { return broken_; }
+  /// Whether it broke because no answer came before the deadline.
+  bool timed_out() const { return broken_ && expired_; }
   /// Makes the pool close it instead of keeping it.
   void discard() { broken_ = true; }
   /// Whether no transaction is open.

@@ -11,6 +11,10 @@ namespace {
       {Code::unavailable, "database_busy", std::move(detail), {}, std::chrono::seconds(1)});
 }
 
+constexpr auto kProbeEvery = std::chrono::milliseconds(250);
+const Command kMemory{
+    {}, "SELECT sum(total_bytes)::bigint FROM pg_catalog.pg_backend_memory_contexts", {}};
+
 }  // namespace
 
 Lease& Lease::operator=(Lease&& other) noexcept {
@@ -43,7 +47,13 @@ Pool::Pool(async::Loop& loop, PoolSettings settings, obs::Metrics& metrics, cons
       refused_(metrics.counter("coditect_db_refused_total",
                                "Callers refused because the pool was busy", {{"pool", name}})),
       lost_(metrics.counter("coditect_db_lost_total", "Connections lost or abandoned",
-                            {{"pool", name}})) {}
+                            {{"pool", name}})),
+      breaker_gauge_(metrics.gauge("coditect_db_breaker_open",
+                                   "Loops that refuse callers because the server does not answer",
+                                   {{"pool", name}})),
+      memory_gauge_(metrics.gauge("coditect_db_backend_memory_bytes",
+                                  "The most memory of a server process, when last looked at",
+                                  {{"pool", name}})) {}
 
 Pool::~Pool() = default;
 
@@ -72,6 +82,7 @@ void Pool::observe(std::string_view statement, std::chrono::steady_clock::durati
 Async<std::unique_ptr<Connection>> Pool::open(Deadline deadline) {
   ++total_;
   ++opening_;
+  const auto started = std::chrono::steady_clock::now();
   try {
     auto c = co_await Connection::open(loop_, settings_.conninfo,
                                        std::min(deadline, after(settings_.connect_timeout)));
@@ -96,6 +107,8 @@ Async<std::unique_ptr<Connection>> Pool::open(Deadline deadline) {
     --total_;
     --opening_;
     retry_at_ = std::chrono::steady_clock::now() + backoff_.next();
+    note_trouble();
+    if (std::chrono::steady_clock::now() - started >= settings_.connect_timeout) note_timeout();
     throw;
   }
 }
@@ -120,7 +133,78 @@ void Pool::check_backoff() const {
                    std::chrono::seconds(1)});
 }
 
+/// A server that takes statements and answers none costs every caller its whole deadline: after a
+/// few of them nobody is let near it, until a connection of the pool's own gets an answer.
+void Pool::check_breaker() {
+  if (!breaker_open_) return;
+  refused_.Increment();
+  throw Failure({Code::unavailable,
+                 "database_unavailable",
+                 "the server does not answer",
+                 {},
+                 std::chrono::seconds(1)});
+}
+
+void Pool::note_timeout() {
+  if (settings_.breaker_after == 0 || ++timeouts_ < settings_.breaker_after || breaker_open_ ||
+      tasks_.stopping())
+    return;
+  breaker_open_ = true;
+  breaker_gauge_.Increment();
+  obs::log(obs::Level::warn, "the database does not answer; its callers are refused",
+           {{"statements", timeouts_}});
+  drop_idle();
+  const Error why{Code::unavailable,
+                  "database_unavailable",
+                  "the server does not answer",
+                  {},
+                  std::chrono::seconds(1)};
+  refuse_reads(why);
+  for (Waiter* waiter : std::exchange(waiters_, {})) {
+    waiter->refused = true;
+    waiter->timer.cancel();
+  }
+  tasks_.spawn("database probe", probe());
+}
+
+Async<> Pool::probe() {
+  for (;;) {
+    co_await async::sleep_for(kProbeEvery);
+    try {
+      auto c = co_await open(after(settings_.connect_timeout));
+      timeouts_ = 0;
+      breaker_open_ = false;
+      breaker_gauge_.Decrement();
+      obs::log(obs::Level::info, "the database answers again");
+      hand_on(std::move(c));
+      co_return;
+    } catch (const Failure&) {  // not yet
+    }
+  }
+}
+
+Async<int> Pool::shed_memory(std::int64_t most_bytes, Deadline deadline) {
+  int closed = 0;
+  std::int64_t most_seen = 0;
+  for (auto left = idle_.size(); left > 0 && !idle_.empty(); --left) {
+    auto c = std::move(idle_.front());  // the one unused for the longest time
+    idle_.erase(idle_.begin());
+    in_use_.Increment();
+    Lease lease(*this, std::move(c));
+    const auto outcome = co_await lease->run(std::span(&kMemory, 1), deadline);
+    if (outcome.error) throw SqlFailure(*outcome.error);
+    const auto bytes = decode_row<std::int64_t>(outcome.results.front().get(), 0);
+    most_seen = std::max(most_seen, bytes);
+    if (bytes <= most_bytes) continue;
+    lease->discard();
+    ++closed;
+  }
+  memory_gauge_.Set(static_cast<double>(most_seen));
+  co_return closed;
+}
+
 Async<Lease> Pool::acquire(Deadline deadline) {
+  check_breaker();
   const auto asked = std::chrono::steady_clock::now();
   Lease lease;
   if (auto c = take_idle()) {
@@ -195,9 +279,13 @@ void Pool::forget_one() {
 void Pool::give_back(std::unique_ptr<Connection> c) {
   in_use_.Decrement();
   if (c->broken()) {
+    const bool timed_out = c->timed_out();
     c.reset();
     forget_one();
+    note_trouble();
+    if (timed_out) note_timeout();
   } else if (c->idle()) {
+    timeouts_ = 0;
     hand_on(std::move(c));
   } else if (tasks_.stopping()) {
     c.reset();

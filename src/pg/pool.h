@@ -1,5 +1,6 @@
 #pragma once
 #include <deque>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -21,6 +22,9 @@ struct PoolSettings {
   std::chrono::milliseconds connect_timeout{3000};
   std::chrono::milliseconds statement_timeout{10000};
   std::chrono::milliseconds max_lifetime{3600000};
+  /// After so many statements in a row that were not answered in time all callers are refused until
+  /// the server answers again; 0: never.
+  int breaker_after = 0;
 };
 
 class Pool;
@@ -66,6 +70,12 @@ class Pool {
 
   Async<> stop();
 
+  /// Is called when a connection was lost or could not be made.
+  void on_trouble(std::function<void()> f) { on_trouble_ = std::move(f); }
+  /// Closes idle connections whose server process has more than this memory; their number. The role
+  /// must be allowed to read pg_backend_memory_contexts.
+  Async<int> shed_memory(std::int64_t most_bytes, Deadline deadline);
+
   const PoolSettings& settings() const { return settings_; }
   /// Closes all idle connections: after a loss the others are likely lost too.
   void drop_idle();
@@ -110,6 +120,12 @@ class Pool {
   Async<Lease> wait_for_one(Deadline deadline);
   Connected take_idle();
   void check_backoff() const;
+  void check_breaker();
+  void note_trouble() const {
+    if (on_trouble_) on_trouble_();
+  }
+  void note_timeout();
+  Async<> probe();
 
   async::Loop& loop_;
   const PoolSettings settings_;
@@ -123,6 +139,9 @@ class Pool {
   std::shared_ptr<Pool*> self_ = std::make_shared<Pool*>(this);  ///< for what is posted
   async::Backoff backoff_{std::chrono::milliseconds(50), std::chrono::milliseconds(1000)};
   std::chrono::steady_clock::time_point retry_at_{};
+  int timeouts_ = 0;           ///< in a row
+  bool breaker_open_ = false;  ///< callers are refused
+  std::function<void()> on_trouble_;
   async::TaskGroup tasks_;
 
   obs::Metrics& metrics_;
@@ -133,6 +152,8 @@ class Pool {
   obs::Histogram& wait_seconds_;
   obs::Counter& refused_;
   obs::Counter& lost_;
+  obs::Gauge& breaker_gauge_;
+  obs::Gauge& memory_gauge_;
   struct Statement {
     obs::Histogram* seconds = nullptr;
     double average = -1;  ///< seconds, of the last dozens of runs; -1: none yet

@@ -90,6 +90,7 @@ struct Pool::Batch : async::Watchdog::Entry {
 
 Async<Results> Pool::read(std::vector<Command> commands, std::size_t wanted, std::size_t count,
                           Deadline deadline) {
+  check_breaker();
   if (std::ssize(reads_) >= settings_.queue && idle_.empty()) {
     refused_.Increment();
     throw Failure({Code::unavailable,
@@ -194,8 +195,8 @@ Async<> Pool::run_batch(Connected c, Reads reads) {
   try {
     auto outcome = co_await lease->run(std::move(commands), deadline);
     settle(reads, outcome);
-    if (outcome.error && worth_a_retry(*outcome.error) && !is_conflict(*outcome.error)) {
-      drop_idle();  // likely the server restarted, or the schema changed under all of them
+    if (outcome.error && is_stale(*outcome.error)) {
+      drop_idle();  // the schema changed under all of them
       lease->discard();
     }
   } catch (const Failure& f) {  // of the connection: reads may be repeated on another one

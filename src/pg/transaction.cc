@@ -60,8 +60,7 @@ Async<Connection::Outcome> Transaction::send() {
   if (first && outcome.error && outcome.error->state == "22012" && guard_.refused &&
       outcome.results.size() < guarded)
     co_await refuse();
-  if (outcome.error && worth_a_retry(*outcome.error) && !is_conflict(*outcome.error))
-    lease_->discard();
+  if (outcome.error && is_stale(*outcome.error)) lease_->discard();
   if (first && guard_.passed && outcome.results.size() >= guarded) {
     std::vector<Result> prelude;
     for (std::size_t i = opened; i < guarded; ++i) prelude.push_back(std::move(outcome.results[i]));

@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 class Cluster {
  public:
   Cluster() : state_(app::StateDir::prepare(dir(), {})), servers_(state_) {
-    servers_.start(false, app::EmbeddedServers::Redis::cluster);
+    servers_.start({.postgres = false, .redis = app::EmbeddedServers::Redis::cluster});
     setenv("REDISCLI_AUTH", servers_.redis_password().c_str(), 1);
   }
   ~Cluster() {

@@ -1,42 +1,13 @@
 #include "schema/bootstrap.h"
 
 #include "base/error.h"
+#include "pg/conninfo.h"
 #include "schema/direct.h"
 
 namespace coditect::schema {
 namespace {
 
 constexpr const char* kOwner = "coditect_owner";
-
-std::string quoted(const std::string& value) {
-  std::string out = "'";
-  for (const char c : value) {
-    if (c == '\'' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "'";
-}
-
-/// The options of a connection string in order, without those left out.
-std::string rebuild(const std::string& conninfo,
-                    const std::map<std::string, std::string>& replaced) {
-  char* problem = nullptr;
-  PQconninfoOption* options = PQconninfoParse(conninfo.c_str(), &problem);
-  if (options == nullptr) {
-    const std::string text = problem != nullptr ? problem : "malformed";
-    PQfreemem(problem);
-    fail(Code::invalid_argument, "invalid_database_url", text);
-  }
-  std::string out;
-  for (const auto* o = options; o->keyword != nullptr; ++o) {
-    const auto it = replaced.find(o->keyword);
-    const std::string value = it != replaced.end() ? it->second : o->val != nullptr ? o->val : "";
-    if (!value.empty())
-      out += std::string(out.empty() ? "" : " ") + o->keyword + "=" + quoted(value);
-  }
-  PQconninfoFree(options);
-  return out;
-}
 
 void make_roles(Direct& db, const std::map<std::string, Secret>& passwords) {
   const auto exists = [&db](const std::string& role) {
@@ -65,30 +36,34 @@ void make_database(Direct& db, const std::string& administrator, const std::stri
     db.execute("GRANT CONNECT ON DATABASE " + db.quote_name(name) + " TO " + role);
   db.execute("GRANT TEMPORARY ON DATABASE " + db.quote_name(name) + " TO coditect_import");
 
-  Direct inside(rebuild(administrator, {{"dbname", name}}));
+  Direct inside(pg::with_options(administrator, {{"dbname", name}}));
   inside.execute(std::string("SET ROLE ") + kOwner);
-  inside.execute("CREATE SCHEMA IF NOT EXISTS coditect");
+  // Only what is missing: on a worker of a Citus cluster both are the coordinator's to do.
+  if (inside.query("SELECT to_regnamespace('coditect')")[0][0] == std::nullopt)
+    inside.execute("CREATE SCHEMA coditect");
   for (const char* role : kLoginRoles)
-    inside.execute(std::string("GRANT USAGE ON SCHEMA coditect TO ") + role);
+    if (inside.query("SELECT has_schema_privilege($1, 'coditect', 'USAGE')", {role})[0][0] != "t")
+      inside.execute(std::string("GRANT USAGE ON SCHEMA coditect TO ") + role);
 }
 
 }  // namespace
 
-void bootstrap(const std::string& administrator, const std::map<std::string, Secret>& passwords,
-               const DatabaseNames& names) {
+void prepare_server(const std::string& administrator,
+                    const std::map<std::string, Secret>& passwords,
+                    const std::vector<std::string>& databases) {
   Direct db(administrator);
   if (db.server_version() < 150000)
     fail(
         Code::failed_precondition, "database_too_old",
         "PostgreSQL 15 or newer is needed, this is " + std::to_string(db.server_version() / 10000));
   make_roles(db, passwords);
-  make_database(db, administrator, names.directory);
-  make_database(db, administrator, names.cell);
+  for (const auto& name : databases) make_database(db, administrator, name);
 }
 
 std::string conninfo_for(const std::string& base, const std::string& database,
                          const std::string& user, const Secret& password) {
-  return rebuild(base, {{"dbname", database}, {"user", user}, {"password", password.reveal()}});
+  return pg::with_options(base,
+                          {{"dbname", database}, {"user", user}, {"password", password.reveal()}});
 }
 
 }  // namespace coditect::schema

@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/secret.h"
 
@@ -17,10 +18,11 @@ inline constexpr const char* kLoginRoles[] = {"coditect_migrator", "coditect_app
                                               "coditect_maintenance", "coditect_operator",
                                               "coditect_import"};
 
-/// Makes the roles (with these passwords, by role name) and the two databases, where they are
-/// missing. The administrator needs CREATEROLE and CREATEDB, not superuser. Idempotent. Blocks.
-void bootstrap(const std::string& administrator, const std::map<std::string, Secret>& passwords,
-               const DatabaseNames& names);
+/// Makes the roles (with these passwords, by role name) and the databases on one server, where they
+/// are missing. The administrator needs CREATEROLE and CREATEDB, not superuser. Idempotent. Blocks.
+void prepare_server(const std::string& administrator,
+                    const std::map<std::string, Secret>& passwords,
+                    const std::vector<std::string>& databases);
 
 /// The same server with another database, user and password: URL or key=value in, key=value out.
 std::string conninfo_for(const std::string& base, const std::string& database,

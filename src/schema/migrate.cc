@@ -140,13 +140,21 @@ std::string record_sql(Direct& db, const Migration& m, bool finished) {
          (finished ? "now()" : "NULL") + ") ON CONFLICT (version) DO NOTHING;";
 }
 
+/// Statement by statement: of a string with several Citus forwards the whole to its workers.
 void apply_transactional(Direct& db, const Migration& m, const Report& report) {
-  with_retries(m.name, report, [&](std::string* message) {
-    const auto state = db.try_execute("BEGIN; SET LOCAL lock_timeout = '2s';\n" + m.sql + "\n;" +
-                                          record_sql(db, m, true) + "COMMIT;",
-                                      message);
-    if (state) db.try_execute("ROLLBACK");
-    return state;
+  auto statements = split_statements(m.sql);
+  // With citus.propagate_set_commands it also limits the waits on the workers.
+  statements.insert(statements.begin(), {"BEGIN", "SET LOCAL lock_timeout = '2s'"});
+  statements.push_back(record_sql(db, m, true));
+  statements.push_back("COMMIT");
+  with_retries(m.name, report, [&](std::string* message) -> std::optional<std::string> {
+    for (const auto& statement : statements) {
+      if (auto state = db.try_execute(statement, message)) {
+        db.try_execute("ROLLBACK");
+        return state;
+      }
+    }
+    return std::nullopt;
   });
 }
 

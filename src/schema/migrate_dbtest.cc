@@ -24,7 +24,7 @@ class MigrationTest : public ::testing::Test {
   void SetUp() override {
     const auto base = "m" + std::to_string(getpid()) + "_" + std::to_string(counter_++);
     names_ = {base + "_directory", base + "_cell"};
-    bootstrap(testing::Servers::get().database_url, {}, names_);
+    prepare_server(testing::Servers::get().database_url, {}, {names_.directory, names_.cell});
     conninfo_ = conninfo_for(testing::Servers::get().database_url, names_.cell, "coditect_migrator",
                              testing::Servers::get().passwords.at("coditect_migrator"));
   }

@@ -46,13 +46,26 @@ void check_roles(Direct& db, Problems& problems) {
   const std::string serving =
       "('coditect_app', 'coditect_operator', 'coditect_maintenance', "
       "'coditect_import')";
+  // On a server of a Citus cluster nodes log in to each other as the owner, with a password that
+  // only they have; and bulk onboarding, which may only INSERT, copies rows past the policies.
+  const std::string on_citus = "EXISTS (SELECT FROM pg_settings WHERE name = 'citus.shard_count')";
+  // Views of Citus over its own catalog.
+  const std::string no_extension =
+      " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')";
   report_rows(
       db, problems,
       "role {} is a superuser, bypasses row-level security, or may create roles or databases",
       "SELECT rolname FROM pg_roles WHERE rolname IN " + serving +
-          " AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb)");
+          " AND (rolsuper OR (rolbypassrls AND NOT (rolname = 'coditect_import' AND " + on_citus +
+          ")) OR rolcreaterole OR rolcreatedb)");
+  report_rows(db, problems, "coditect_import may do more than INSERT: {}",
+              "SELECT DISTINCT a.privilege_type || ' on ' || p.polrelid::regclass FROM pg_policy p "
+              "JOIN pg_class c ON c.oid = p.polrelid CROSS JOIN aclexplode(c.relacl) a WHERE "
+              "p.polname = 'tenant_only' AND a.grantee = 'coditect_import'::regrole AND "
+              "a.privilege_type <> 'INSERT'");
   report_rows(db, problems, "role coditect_owner can log in{}",
-              "SELECT '' FROM pg_roles WHERE rolname = 'coditect_owner' AND rolcanlogin");
+              "SELECT '' FROM pg_roles WHERE rolname = 'coditect_owner' AND rolcanlogin AND NOT " +
+                  on_citus);
   report_rows(db, problems, "{} owns a table",
               "SELECT DISTINCT r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner "
               "WHERE r.rolname IN " +
@@ -64,7 +77,8 @@ void check_roles(Direct& db, Problems& problems) {
   report_rows(
       db, problems, "{} is granted to PUBLIC",
       "SELECT c.relname FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = "
-      "'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND a.grantee = 0");
+      "'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND a.grantee = 0" +
+          no_extension);
   report_rows(db, problems, "{} may TRUNCATE, add triggers or references",
               "SELECT r.rolname || ' on ' || c.relname FROM pg_class c, aclexplode(c.relacl) a "
               "JOIN pg_roles r ON r.oid = a.grantee "
@@ -75,8 +89,9 @@ void check_roles(Direct& db, Problems& problems) {
               "'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE'");
   report_rows(db, problems,
               "{} is a view, materialized view or rule: it would hide row-level security",
-              "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND "
-              "relkind IN ('v', 'm')");
+              "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace "
+              "AND c.relkind IN ('v', 'm')" +
+                  no_extension);
   report_rows(db, problems, "function {} runs as its owner (SECURITY DEFINER)",
               "SELECT proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE "
               "n.nspname IN ('public', 'coditect') AND prosecdef");

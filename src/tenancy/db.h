@@ -5,6 +5,7 @@
 
 #include "base/mutant.h"
 #include "pg/transaction.h"
+#include "tenancy/cell.h"
 #include "tenancy/purge.h"
 #include "tenancy/statement.h"
 #include "tenancy/tenant.h"
@@ -176,7 +177,11 @@ namespace coditect {
 
 class TenantDb : public tenancy::Db<tenancy::Door::tenant> {
  public:
-  /// `companion` must outlive this and all transactions begun here.
+  /// Goes where the cell has the tenant. `companion` must outlive this and all transactions begun
+  /// here.
+  TenantDb(tenancy::Cell& cell, Tenant tenant, Deadline deadline,
+           tenancy::Companion* companion = nullptr)
+      : TenantDb(cell.of(tenant.id()), tenant, deadline, companion) {}
   TenantDb(pg::Pool& cell, Tenant tenant, Deadline deadline,
            tenancy::Companion* companion = nullptr)
       : Db(cell, deadline, tenant.id(), companion) {}

@@ -65,11 +65,12 @@ int run(const std::string& given, Command* command, const app::Application& appl
   auto state = app::StateDir::prepare(path, user);
   if (user) app::become(*user);
   app::EmbeddedServers servers(state);
-  servers.start(true, app::EmbeddedServers::Redis::one);
+  servers.start({});
   std::map<std::string, Secret> passwords;
   for (const char* role : schema::kLoginRoles)
     passwords.emplace(role, Secret(crypto::random_base62(24)));
-  schema::bootstrap(servers.database_url(), passwords, {});
+  const schema::DatabaseNames names;
+  schema::prepare_server(servers.database_url(), passwords, {names.directory, names.cell});
   for (const char* set : {"directory", "cell"})
     schema::migrate(schema::conninfo_for(servers.database_url(), std::string("coditect_") + set,
                                          "coditect_migrator", passwords.at("coditect_migrator")),

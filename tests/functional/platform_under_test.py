@@ -20,6 +20,14 @@ FAST = ["--auth-argon2-memory-kib", "64", "--auth-argon2-passes", "1", "--auth-s
         "--auth-signup-global", "100000", "--auth-login-per-address", "100000", "--auth-login-global", "100000"]
 
 
+# Flags of `coditect up` for every platform, e.g. to run all tests on Citus.
+MORE = os.environ.get("COTEST_UP", "").split()
+
+
+def has_citus():
+    return any(os.path.exists(f"/usr/lib/postgresql/{v}/lib/citus.so") for v in range(15, 30))
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -96,7 +104,7 @@ class Platform:
         self.binary = binary
         self.state = state or tempfile.mkdtemp(prefix="coditect-functional-")
         self.port = free_port()
-        self.arguments = ["--state", self.state, "--http-port", str(self.port), "--no-demo", *FAST, *arguments]
+        self.arguments = ["--state", self.state, "--http-port", str(self.port), "--no-demo", *FAST, *arguments, *MORE]
         self.process = None
 
     def start(self):
@@ -138,8 +146,8 @@ class Platform:
             return dict(line.rstrip("\n").split(" ", 1) for line in f)
 
     def server_pid(self, server):
-        if server == "postgres":
-            with open(self.path("postgres/postmaster.pid")) as f:
+        if server != "redis":
+            with open(self.path(f"{server}/postmaster.pid")) as f:
                 return int(f.readline())
         with open(self.path("run/redis.pid")) as f:
             return int(f.readline())
@@ -154,9 +162,11 @@ class Platform:
 
     def sql(self, sql, database="coditect_cell"):
         """As the administrator, who is above row-level security."""
-        secrets = self.values("secrets")
+        secrets, server = self.values("secrets"), "postgres"
+        if database == "coditect_cell" and os.path.exists(self.path("citus")):
+            server = self.values("citus")["coordinator"]
         done = subprocess.run(["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql,
-                               f"host=127.0.0.1 port={self.values('ports')['postgres']} user=coditect_admin dbname={database}"],
+                               f"host=127.0.0.1 port={self.values('ports')[server]} user=coditect_admin dbname={database}"],
                               env={**clean_environment(), "PGPASSWORD": secrets["postgres"]}, capture_output=True, text=True)
         if done.returncode:
             raise AssertionError(done.stderr)

@@ -81,7 +81,8 @@ int migrate(const Application& application, const ProgramSettings& settings, Mig
   return problems == 0 ? 0 : 1;
 }
 
-int bootstrap(const ProgramSettings& settings, const std::string& administrator) {
+int bootstrap(const ProgramSettings& settings, const std::string& administrator,
+              const std::string& cell_administrator) {
   const auto& d = settings.database;
   std::map<std::string, Secret> passwords;
   const std::pair<const char*, const Secret*> given[] = {
@@ -92,7 +93,16 @@ int bootstrap(const ProgramSettings& settings, const std::string& administrator)
       {"coditect_import", &d.import_password}};
   for (const auto& [role, password] : given)
     if (!password->empty()) passwords.emplace(role, *password);
-  schema::bootstrap(administrator.empty() ? d.url.reveal() : administrator, passwords, d.names);
+  const auto directory = administrator.empty() ? d.url.reveal() : administrator;
+  const auto cell = !cell_administrator.empty()  ? cell_administrator
+                    : !settings.cell.url.empty() ? settings.cell.url.reveal()
+                                                 : directory;
+  if (cell == directory) {
+    schema::prepare_server(directory, passwords, {d.names.directory, d.names.cell});
+  } else {
+    schema::prepare_server(directory, passwords, {d.names.directory});
+    schema::prepare_server(cell, passwords, {d.names.cell});
+  }
   say("roles and databases are there; next: coditect migrate up");
   return 0;
 }

@@ -15,6 +15,7 @@ struct UpOptions {
   bool detach = false;
   bool no_demo = false;
   bool redis_cluster = false;
+  int citus_workers = 0;
 };
 int up(const Application& application, ProgramSettings& settings, config::Table& table,
        const UpOptions& options);
@@ -25,7 +26,9 @@ int serve_api(const Application& application, ProgramSettings& settings);
 
 enum class MigrateAction { status, plan, up, verify };
 int migrate(const Application& application, const ProgramSettings& settings, MigrateAction action);
-int bootstrap(const ProgramSettings& settings, const std::string& administrator);
+/// An empty administrator: database.url's, cell.url's.
+int bootstrap(const ProgramSettings& settings, const std::string& administrator,
+              const std::string& cell_administrator);
 
 int show_settings(const config::Table& table, bool markdown);
 int new_key();
@@ -61,6 +64,22 @@ struct ImportOptions {
 int import_tenants(ProgramSettings& settings, const ImportOptions& options);
 /// Where a running `coditect up` keeps its databases, with their passwords and sealing keys.
 void settings_from_state(ProgramSettings& settings, const std::string& state);
+
+struct ClusterOptions {
+  std::string state;
+  std::string administrator;         ///< a superuser's connection string; init and add-node
+  std::vector<std::string> workers;  ///< host:port; init
+  std::string node, address, tenant, name, node_conninfo;
+  std::int64_t shard = 0;
+  int pieces = 2;
+  int top = 5, last = 10;
+  double every = 2;
+  bool by_shards = false, json = false, watch = false, shards = false, rows = false;
+  bool dry_run = false, force = false, block_writes = false, keep = false;
+};
+/// One of the commands below `coditect cluster`.
+int cluster(const std::string& command, const Application& application, ProgramSettings& settings,
+            const ClusterOptions& options);
 
 struct NewSliceOptions {
   std::string name;      ///< plural: "invoices"

@@ -86,9 +86,9 @@ std::string find_program(const std::string& name) {
   const bool full =
       more.contains("No space left on device") || more.contains("Check free disk space");
   fail(Code::unavailable,
-       full                         ? "disk_full"
-       : child.name() == "postgres" ? "postgres_failed"
-                                    : "redis_failed",
+       full                    ? "disk_full"
+       : child.runs_postgres() ? "postgres_failed"
+                               : "redis_failed",
        (full ? "the disk is full (No space left on device): " : "") + what +
            (tail.empty() ? "" : "; its last words:\n" + tail));
 }
@@ -144,6 +144,11 @@ std::string find_postgres_bin(const std::string& data_version) {
   return "/usr/lib/postgresql/" + std::to_string(newest) + "/bin";
 }
 
+bool has_citus(const std::string& bin_dir) {
+  std::error_code ec;
+  return fs::exists(fs::path(bin_dir).parent_path() / "lib/citus.so", ec);
+}
+
 void Child::start() {
   std::vector<char*> argv;
   for (auto& word : command_) argv.push_back(word.data());
@@ -185,7 +190,7 @@ void Child::stop(std::chrono::milliseconds patience) {
     std::this_thread::sleep_for(10ms);
   }
   obs::log(obs::Level::warn, "a server does not stop; ending it", {{"server", name_}});
-  kill(pid_, name_ == "postgres" ? SIGQUIT : SIGKILL);
+  kill(pid_, runs_postgres() ? SIGQUIT : SIGKILL);
   for (int i = 0; i < 500 && alive(); ++i) std::this_thread::sleep_for(10ms);
 }
 
@@ -212,7 +217,7 @@ void EmbeddedServers::prepare_secrets() {
   if (changed) state_.write_values("secrets", secrets_);
 }
 
-void EmbeddedServers::start(bool postgres, Redis redis) {
+void EmbeddedServers::start(const Options& options) {
   prepare_secrets();
   socket_dir_ = state_.socket_dir();
   for (const auto& dir : {state_.file("log"), state_.file("redis"), socket_dir_}) {
@@ -222,92 +227,134 @@ void EmbeddedServers::start(bool postgres, Redis redis) {
       fail(Code::unavailable, "state_directory_unusable",
            dir + " cannot be made or belongs to somebody else");
   }
-  auto ports = state_.read_values("ports");
-  const auto remembered = [&ports](const char* name) {
-    return ports.contains(name) ? std::atoi(ports[name].c_str()) : 0;
-  };
-  stop_leftover(state_.file("postgres/postmaster.pid"), "postgres", SIGINT, SIGQUIT);
   stop_leftover(socket_dir_ + "/redis.pid", "redis-server", SIGTERM, SIGKILL);
   for (int n = 1; n <= kClusterServers; ++n)
     stop_leftover(socket_dir_ + "/redis-" + std::to_string(n) + ".pid", "redis-server", SIGTERM,
                   SIGKILL);
-  postgres_port_ = choose_port(remembered("postgres"));
-  do redis_port_ = choose_port(remembered("redis"));
-  while (redis_port_ == postgres_port_);
-  ports["postgres"] = std::to_string(postgres_port_);
-  if (redis == Redis::cluster) start_redis_cluster();
-  ports["redis"] = std::to_string(redis == Redis::cluster ? cluster_ports_.front() : redis_port_);
+  plan_servers(options);
+  for (const auto& server : servers_)
+    stop_leftover(state_.file(server.name + "/postmaster.pid"), "postgres", SIGINT, SIGQUIT);
+  auto ports = state_.read_values("ports");
+  std::set<int> taken;
+  const auto port_for = [&](const std::string& name) {
+    int port = choose_port(ports.contains(name) ? std::atoi(ports[name].c_str()) : 0);
+    while (!taken.insert(port).second) port = choose_port(0);
+    ports[name] = std::to_string(port);
+    return port;
+  };
+  for (auto& server : servers_) server.port = port_for(server.name);
+  redis_port_ = port_for("redis");
+  if (options.redis == Redis::cluster) {
+    start_redis_cluster();
+    ports["redis"] = std::to_string(cluster_ports_.front());
+  }
   state_.write_values("ports", ports);
-  // Both start at once; each is waited for.
-  if (postgres) start_postgres();
-  if (redis == Redis::one) start_redis();
-  if (postgres) wait_for_postgres();
-  if (redis == Redis::one) wait_for_redis("redis");
-  if (redis == Redis::cluster) form_redis_cluster();
+  // All start at once; each is waited for.
+  if (options.postgres)
+    for (const auto& server : servers_) start_server(server);
+  if (options.redis == Redis::one) start_redis();
+  if (options.postgres)
+    for (const auto& server : servers_) wait_for_server(server);
+  if (options.redis == Redis::one) wait_for_redis("redis");
+  if (options.redis == Redis::cluster) form_redis_cluster();
 }
 
-/// An eighth of the machine's memory, which is touched only as data comes in.
-static std::string shared_buffers() {
+/// Which PostgreSQL servers there are, from the options and from what there was: data that is there
+/// stays in use. A fresh cluster has a coordinator of its own beside the directory's server, so
+/// that the loss of one is not the loss of the other; a server that had the tenants before becomes
+/// the coordinator.
+void EmbeddedServers::plan_servers(const Options& options) {
+  std::error_code ec;
+  auto topology = state_.read_values("citus");
+  const bool had_data = fs::exists(state_.file("postgres/PG_VERSION"), ec);
+  int workers = std::max(options.citus_workers,
+                         topology.contains("workers") ? std::atoi(topology["workers"].c_str()) : 0);
+  if (workers > 0 && !topology.contains("coordinator"))
+    topology["coordinator"] = had_data ? "postgres" : "citus-coordinator";
+  const auto coordinator = topology["coordinator"];
+  servers_ = {{"postgres", 0, coordinator == "postgres"}};
+  if (workers == 0 || !options.postgres) return;
+  if (coordinator != "postgres") servers_.push_back({coordinator, 0, true});
+  for (int n = 1; n <= workers; ++n)
+    servers_.push_back({"citus-worker-" + std::to_string(n), 0, true});
+  topology["workers"] = std::to_string(workers);
+  std::string version;
+  if (auto text = state_.read_file("postgres/PG_VERSION")) version = trim(*text);
+  if (!has_citus(find_postgres_bin(version)))
+    fail(Code::failed_precondition, "citus_missing",
+         "--citus needs the extension citus for the PostgreSQL at " + find_postgres_bin(version) +
+             ": install a package of Citus 13 for it (https://docs.citusdata.com/en/stable/"
+             "installation/), or build it from https://github.com/citusdata/citus with its "
+             "./configure, make and make install");
+  state_.write_values("citus", topology);
+}
+
+/// An eighth of the machine's memory for all servers, which is touched only as data comes in.
+static std::string shared_buffers(std::size_t servers) {
   const auto bytes = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
-  return std::to_string(std::clamp<std::int64_t>(bytes / 8 >> 20, 128, 4096)) + "MB";
+  return std::to_string(std::clamp<std::int64_t>(
+             (bytes / 8 >> 20) / static_cast<std::int64_t>(servers), 128, 4096)) +
+         "MB";
 }
 
-void EmbeddedServers::start_postgres() {
-  const auto data = state_.file("postgres");
+/// The data directory of a server, where it is missing.
+void EmbeddedServers::make_cluster(const std::string& name) {
+  const auto data = state_.file(name);
   std::string version;
   std::error_code ec;
   if (fs::exists(data, ec)) {
-    if (auto text = state_.read_file("postgres/PG_VERSION"))
+    if (auto text = state_.read_file(name + "/PG_VERSION"))
       version = trim(*text);
     else if (!fs::is_empty(data, ec))
       fail(Code::failed_precondition, "state_directory_damaged",
            data + " has no PG_VERSION: it is damaged; restore it, or start with another --state");
   }
   bin_dir_ = find_postgres_bin(version);
-  if (version.empty()) {
-    // Made beside and renamed: a start that is killed here leaves no half cluster.
-    const auto fresh = state_.file("postgres.new");
-    fs::remove_all(fresh, ec);
-    state_.write_file("initial-password", secrets_["postgres"] + "\n");
-    const int status = run_and_wait(
-        {bin_dir_ + "/initdb", "-D", fresh, "-U", "coditect_admin", "--auth-local=scram-sha-256",
-         "--auth-host=scram-sha-256", "--pwfile=" + state_.file("initial-password"),
-         "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"},
-        state_.file("log/postgres.log"));
-    unlink(state_.file("initial-password").c_str());
-    Child made("postgres", {}, state_.file("log/postgres.log"), SIGINT);
-    if (status != 0) server_failed(made, "initdb failed with status " + std::to_string(status));
-    fs::remove(data, ec);
-    fs::rename(fresh, data, ec);
-    if (ec)
-      fail(Code::unavailable, "state_directory_unusable",
-           "cannot rename " + fresh + ": " + ec.message());
+  if (!version.empty()) return;
+  // Made beside and renamed: a start that is killed here leaves no half cluster.
+  const auto fresh = state_.file(name + ".new");
+  const auto log = state_.file("log/" + name + ".log");
+  fs::remove_all(fresh, ec);
+  state_.write_file("initial-password", secrets_["postgres"] + "\n");
+  const int status = run_and_wait(
+      {bin_dir_ + "/initdb", "-D", fresh, "-U", "coditect_admin", "--auth-local=scram-sha-256",
+       "--auth-host=scram-sha-256", "--pwfile=" + state_.file("initial-password"),
+       "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"},
+      log);
+  unlink(state_.file("initial-password").c_str());
+  Child made("postgres", {}, log, SIGINT);
+  if (status != 0) server_failed(made, "initdb failed with status " + std::to_string(status));
+  fs::remove(data, ec);
+  fs::rename(fresh, data, ec);
+  if (ec)
+    fail(Code::unavailable, "state_directory_unusable",
+         "cannot rename " + fresh + ": " + ec.message());
+}
+
+void EmbeddedServers::start_server(const Server& server) {
+  make_cluster(server.name);
+  std::vector<std::string> command{bin_dir_ + "/postgres",
+                                   "-D",
+                                   state_.file(server.name),
+                                   "-p",
+                                   std::to_string(server.port),
+                                   "-k",
+                                   socket_dir_};
+  std::vector<std::string> settings{
+      "listen_addresses=127.0.0.1",
+      // Workers connect to each other for every session they serve.
+      "max_connections=" + std::string(server.citus ? "400" : "200"),
+      "shared_buffers=" + shared_buffers(servers_.size()), "wal_level=logical", "max_wal_size=2GB",
+      "logging_collector=off", "unix_socket_permissions=0700", "password_encryption=scram-sha-256"};
+  if (server.citus) {
+    settings.insert(settings.end(),
+                    {"shared_preload_libraries=citus", "max_worker_processes=32",
+                     "max_replication_slots=32", "max_wal_senders=32",
+                     "max_logical_replication_workers=16", "citus.node_conninfo=sslmode=prefer"});
   }
-  children_.emplace_back("postgres",
-                         std::vector<std::string>{bin_dir_ + "/postgres",
-                                                  "-D",
-                                                  data,
-                                                  "-p",
-                                                  std::to_string(postgres_port_),
-                                                  "-k",
-                                                  socket_dir_,
-                                                  "-c",
-                                                  "listen_addresses=127.0.0.1",
-                                                  "-c",
-                                                  "max_connections=200",
-                                                  "-c",
-                                                  "shared_buffers=" + shared_buffers(),
-                                                  "-c",
-                                                  "wal_level=logical",
-                                                  "-c",
-                                                  "max_wal_size=2GB",
-                                                  "-c",
-                                                  "logging_collector=off",
-                                                  "-c",
-                                                  "unix_socket_permissions=0700",
-                                                  "-c",
-                                                  "password_encryption=scram-sha-256"},
-                         state_.file("log/postgres.log"), SIGINT);
+  for (auto& setting : settings) command.insert(command.end(), {"-c", std::move(setting)});
+  children_.emplace_back(server.name, std::move(command),
+                         state_.file("log/" + server.name + ".log"), SIGINT);
   children_.back().start();
 }
 
@@ -348,7 +395,9 @@ void EmbeddedServers::start_redis_cluster() {
     fs::remove_all(state_.file("redis-cluster"), ec);
     std::set<int> ports;
     while (ports.size() < 2 * kClusterServers)
-      if (const int port = choose_port(0); port != postgres_port_) ports.insert(port);
+      if (const int port = choose_port(0);
+          std::ranges::find(servers_, port, &Server::port) == servers_.end())
+        ports.insert(port);
     cluster_ports_.assign(ports.begin(), std::next(ports.begin(), kClusterServers));
     bus_ports.assign(std::next(ports.begin(), kClusterServers), ports.end());
   }
@@ -391,9 +440,22 @@ void EmbeddedServers::form_redis_cluster() {
   state_.write_file("redis-cluster/formed", cluster_plan_);
 }
 
-std::string EmbeddedServers::database_url() const {
-  return "host=" + socket_dir_ + " port=" + std::to_string(postgres_port_) +
+std::string EmbeddedServers::url_of(const Server& server) const {
+  return "host=" + socket_dir_ + " port=" + std::to_string(server.port) +
          " user=coditect_admin dbname=postgres password=" + secrets_.at("postgres");
+}
+
+std::string EmbeddedServers::cell_url() const {
+  const auto coordinator = std::ranges::find(servers_, true, &Server::citus);
+  return url_of(coordinator != servers_.end() ? *coordinator : servers_.front());
+}
+
+std::vector<std::string> EmbeddedServers::citus_workers() const {
+  std::vector<std::string> out;
+  for (const auto& server : servers_)
+    if (server.name.starts_with("citus-worker-"))
+      out.push_back("127.0.0.1:" + std::to_string(server.port));
+  return out;
 }
 
 std::string EmbeddedServers::redis_url() const {
@@ -405,12 +467,11 @@ std::string EmbeddedServers::redis_url() const {
   return url;
 }
 
-void EmbeddedServers::wait_for_postgres() {
-  auto& child = *std::find_if(children_.begin(), children_.end(),
-                              [](const Child& c) { return c.name() == "postgres"; });
+void EmbeddedServers::wait_for_server(const Server& server) {
+  auto& child = *std::ranges::find(children_, server.name, &Child::name);
   std::string last;
   for (int i = 0; i < 3000; ++i) {
-    PGconn* c = PQconnectdb(database_url().c_str());
+    PGconn* c = PQconnectdb(url_of(server).c_str());
     const bool ok = PQstatus(c) == CONNECTION_OK;
     last = trim(PQerrorMessage(c));
     PQfinish(c);

@@ -27,6 +27,7 @@ class Child {
   void stop(std::chrono::milliseconds patience);
   pid_t pid() const { return pid_; }
   const std::string& name() const { return name_; }
+  bool runs_postgres() const { return name_ == "postgres" || name_.starts_with("citus-"); }
   /// The last lines of its log, for an error message.
   std::string log_tail(std::size_t most) const;
 
@@ -38,8 +39,9 @@ class Child {
   pid_t pid_ = -1;
 };
 
-/// A private PostgreSQL and a private Redis on loopback and Unix sockets, with passwords, data in
-/// the state directory. Runs as the present user, who must not be root.
+/// Private servers on loopback and Unix sockets, with passwords, data in the state directory: a
+/// PostgreSQL, with its tenants on a Citus cluster if asked, and a Redis. Runs as the present user,
+/// who must not be root.
 class EmbeddedServers {
  public:
   enum class Redis {
@@ -47,40 +49,59 @@ class EmbeddedServers {
     one,
     cluster,  ///< three masters with a replica each
   };
+  struct Options {
+    bool postgres = true;
+    Redis redis = Redis::one;
+    int citus_workers = 0;  ///< the least; a cluster that has more keeps them
+  };
 
   explicit EmbeddedServers(const StateDir& state) : state_(state) {}
 
   /// Makes what is missing and starts them; stops first what a killed program left running.
-  void start(bool postgres, Redis redis);
+  void start(const Options& options);
   /// Starts again what has died; called about every 100 ms.
   void watch();
   void stop();
 
   /// An administrator's connection string.
-  std::string database_url() const;
+  std::string database_url() const { return url_of(servers_.front()); }
+  /// The same of the server that has the cell: the coordinator when there is a cluster.
+  std::string cell_url() const;
   std::string redis_url() const;
-  int postgres_port() const { return postgres_port_; }
+  int postgres_port() const { return servers_.empty() ? 0 : servers_.front().port; }
   int redis_port() const { return redis_port_; }
-  /// Of the cluster's servers: their clients' ports, in the order of their names redis-1 to
+  /// Of the Citus workers, as "127.0.0.1:port".
+  std::vector<std::string> citus_workers() const;
+  /// Of the Redis Cluster's servers: their clients' ports, in the order of their names redis-1 to
   /// redis-6.
   const std::vector<int>& cluster_ports() const { return cluster_ports_; }
   const std::string& redis_password() const { return secrets_.at("redis"); }
 
  private:
+  /// A PostgreSQL server; its name is also its folder and its port's name.
+  struct Server {
+    std::string name;
+    int port = 0;
+    bool citus = false;
+  };
   void prepare_secrets();
-  void start_postgres();
+  void plan_servers(const Options& options);
+  void make_cluster(const std::string& name);
+  void start_server(const Server& server);
+  std::string url_of(const Server& server) const;
   std::string redis_config(const std::string& name, int port) const;
   void start_redis();
   void start_redis_cluster();
   void form_redis_cluster();
-  void wait_for_postgres();
+  void wait_for_server(const Server& server);
   void wait_for_redis(const std::string& name);
 
   const StateDir& state_;
   std::vector<Child> children_;
+  std::vector<Server> servers_;  ///< "postgres" first
   std::map<std::string, std::string> secrets_;
   std::string socket_dir_, bin_dir_;
-  int postgres_port_ = 0, redis_port_ = 0;
+  int redis_port_ = 0;
   std::vector<int> cluster_ports_;
   std::string cluster_plan_;  ///< "port bus-port" lines
   std::map<std::string, std::pair<std::chrono::steady_clock::time_point, int>> restarts_;
@@ -93,5 +114,7 @@ bool port_is_free(const std::string& host, int port);
 /// Where the server programs of PostgreSQL are: the version of the data, else the newest from 15
 /// on.
 std::string find_postgres_bin(const std::string& data_version);
+/// Whether Citus is installed for the server programs of this directory.
+bool has_citus(const std::string& bin_dir);
 
 }  // namespace coditect::app

@@ -117,7 +117,7 @@ int run(int argc, char** argv, const Application& application) {
   UpOptions up_options;
   AdminOptions admin_options;
   admin_options.url.clear();
-  std::string state, administrator, operator_name = "operator";
+  std::string state, administrator, cell_administrator, operator_name = "operator";
   bool json = false, markdown = false;
   std::function<int()> command;
 
@@ -152,6 +152,11 @@ int run(int argc, char** argv, const Application& application) {
   up_command->add_flag("--redis-cluster", up_options.redis_cluster,
                        "a private Redis Cluster of three masters with a replica each, instead of "
                        "one Redis");
+  up_command
+      ->add_option("--citus", up_options.citus_workers,
+                   "keep the tenants on a private Citus cluster of a coordinator and this many "
+                   "workers; a database with tenants becomes the coordinator")
+      ->check(CLI::Range(1, 32));
   program.add_flags(up_command);
   on(up_command,
      [&] { return program.load(), up(application, program.settings, program.table, up_options); });
@@ -192,7 +197,11 @@ int run(int argc, char** argv, const Application& application) {
       "--administrator", administrator,
       "connection string of one who may create roles and databases; default: database.url");
   program.add_flags(boot);
-  on(boot, [&] { return program.load(), bootstrap(program.settings, administrator); });
+  boot->add_option("--cell-administrator", cell_administrator,
+                   "the same for the cell's server; default: cell.url, or the first one");
+  on(boot, [&] {
+    return program.load(), bootstrap(program.settings, administrator, cell_administrator);
+  });
 
   attack::Options attack_options;
   std::string attack_json;
@@ -260,6 +269,97 @@ int run(int argc, char** argv, const Application& application) {
   program.add_flags(import_command);
   on(import_command,
      [&] { return program.load(), import_tenants(program.settings, import_options); });
+
+  ClusterOptions cluster_options;
+  auto* cluster_command = app.add_subcommand(
+      "cluster", "Set up and operate a Citus cell; acts as coditect_cluster on its coordinator");
+  cluster_command->require_subcommand(1);
+  const auto cluster_sub = [&](const char* name, const char* help) {
+    auto* sub = cluster_command->add_subcommand(name, help);
+    with_state(sub, cluster_options.state);
+    program.add_flags(sub);
+    on(sub, [&, n = std::string(name)] {
+      return program.load(), cluster(n, application, program.settings, cluster_options);
+    });
+    return sub;
+  };
+  const auto may_dry_run = [&](CLI::App* sub) {
+    sub->add_flag("--dry-run", cluster_options.dry_run, "only say what it would do");
+  };
+  const auto may_move = [&](CLI::App* sub) {
+    may_dry_run(sub);
+    sub->add_flag("--force", cluster_options.force, "in spite of what would make it slow");
+    sub->add_flag("--block-writes", cluster_options.block_writes,
+                  "stop the shard's writers while it is copied: faster, and needs no wal_level");
+  };
+  const auto takes_node = [&](CLI::App* sub, const char* help) {
+    sub->add_option("node", cluster_options.node, help)->required();
+  };
+  auto* cluster_init = cluster_sub(
+      "init", "Make a cluster of PostgreSQL servers with the extension; may be repeated");
+  cluster_init->add_option("--administrator", cluster_options.administrator,
+                           "a superuser's connection string to the coordinator; default: cell.url "
+                           "or database.url");
+  cluster_init->add_option("--worker", cluster_options.workers,
+                           "HOST:PORT of a worker, as all nodes and the API reach it; repeat it");
+  cluster_init->add_option("--node-conninfo", cluster_options.node_conninfo,
+                           "libpq options between nodes; default: sslmode=require, timeouts");
+  may_dry_run(cluster_init);
+  auto* cluster_status =
+      cluster_sub("status", "Nodes, versions, shards, sizes, skew, largest and busiest tenants");
+  cluster_status->add_flag("--json", cluster_options.json, "for programs");
+  cluster_status->add_flag("--shards", cluster_options.shards, "every shard");
+  cluster_status->add_flag("--watch", cluster_options.watch, "again and again, until Ctrl-C");
+  cluster_status->add_option("--every", cluster_options.every, "seconds, for --watch")
+      ->check(CLI::Range(0.2, 3600.0));
+  cluster_status->add_option("--top", cluster_options.top, "how many tenants")
+      ->check(CLI::Range(0, 1000));
+  auto* add_node = cluster_sub("add-node",
+                               "Prepare a server and add it; it takes shards at the next "
+                               "rebalance");
+  takes_node(add_node, "HOST:PORT");
+  add_node->add_option("--administrator", cluster_options.administrator,
+                       "connection string of a superuser of that server; its host and port do not "
+                       "matter");
+  may_dry_run(add_node);
+  auto* remove_node = cluster_sub("remove-node", "Move all shards off a worker, then take it out");
+  takes_node(remove_node, "HOST:PORT or number");
+  may_move(remove_node);
+  auto* rebalance = cluster_sub(
+      "rebalance", "Move shards until the workers are alike; repeat it to go on after a stop");
+  rebalance->add_flag("--by-shards", cluster_options.by_shards, "by their number, not their size");
+  may_move(rebalance);
+  auto* isolate =
+      cluster_sub("isolate", "Give one organization a shard of its own on another worker");
+  isolate->add_option("tenant", cluster_options.tenant, "its slug")->required();
+  isolate->add_option("--node", cluster_options.node, "which worker; default: the emptiest other");
+  may_move(isolate);
+  auto* move = cluster_sub("move", "Move a shard with all its tables to a worker");
+  move->add_option("shard", cluster_options.shard, "its number")->required();
+  takes_node(move, "HOST:PORT or number");
+  may_move(move);
+  auto* split_command = cluster_sub("split", "Cut a shard into several, on other workers");
+  split_command->add_option("shard", cluster_options.shard, "its number")->required();
+  split_command->add_option("--pieces", cluster_options.pieces, "how many")
+      ->check(CLI::Range(2, 1024));
+  may_move(split_command);
+  auto* cluster_verify = cluster_sub(
+      "verify",
+      "Compare every node and shard with the registry; exit code 1 when something differs");
+  cluster_verify->add_flag("--rows", cluster_options.rows,
+                           "also count every row in its shard (reads everything)");
+  auto* restore_point =
+      cluster_sub("restore-point", "Name a point that all nodes can be restored to");
+  restore_point->add_option("name", cluster_options.name, "at most 63 characters")->required();
+  may_dry_run(restore_point);
+  auto* failover = cluster_sub("failover", "Put a promoted standby in a node's place");
+  takes_node(failover, "HOST:PORT or number of the node that is lost");
+  failover->add_option("address", cluster_options.address, "HOST:PORT of the standby")->required();
+  may_dry_run(failover);
+  cluster_sub("stop", "Let the running operation end after its present step");
+  auto* cluster_log = cluster_sub("log", "What operations were run, by whom, with what outcome");
+  cluster_log->add_option("--last", cluster_options.last, "how many")->check(CLI::Range(1, 100000));
+  cluster_log->add_flag("--json", cluster_options.json, "with every event");
 
   NewSliceOptions slice_options;
   auto* fresh = app.add_subcommand("new", "Write code to start from");

@@ -39,8 +39,10 @@ void ProgramSettings::describe(config::Table& t) {
         "password of coditect_migrator; only for coditect migrate");
   t.add("database.import_password", database.import_password,
         "password of coditect_import; only for coditect tenant import");
+  t.add("database.cluster_password", database.cluster_password,
+        "password of coditect_cluster; only for coditect cluster");
   t.add("database.cell_pool", database.cell_pool, {1, 1000},
-        "connections of one event loop to the cell");
+        "connections of one event loop to the cell, or to each worker of a Citus cell");
   t.add("database.directory_pool", database.directory_pool, {1, 1000},
         "connections of one event loop to the directory");
   t.add("database.queue", database.pool.queue, {0, 1000000},
@@ -53,6 +55,15 @@ void ProgramSettings::describe(config::Table& t) {
         "the longest a statement may take");
   t.add("database.max_lifetime", database.pool.max_lifetime, {kSecond, kDay},
         "age at which a connection is replaced");
+  t.add("cell.url", cell.url,
+        "the cell's PostgreSQL server or Citus coordinator; empty: database.url");
+  t.add("cell.route", cell.route,
+        "on Citus, where a tenant's statements go: worker, coordinator, or other, a wrong worker, "
+        "to test that it forwards them");
+  t.add("cell.map_interval", cell.map_interval, {50, kHour},
+        "on Citus, between two looks at which worker has which tenants");
+  t.add("cell.backend_memory_mib", cell.backend_memory_mib, {16, 1048576},
+        "on Citus, memory of a server process above which its connection is replaced");
   t.add("redis.url", redis_url,
         "redis://[user][:password@]host[:port], rediss:// for TLS, unix:///path?password=...; "
         "redis+cluster:// or rediss+cluster:// with host[:port],... for Redis Cluster");
@@ -99,9 +110,14 @@ int ProgramSettings::loop_count() const {
   return loops > 0 ? loops : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-std::string ProgramSettings::conninfo(const std::string& name, const std::string& role,
-                                      const Secret& password) const {
-  return schema::conninfo_for(database.url.reveal(), name, role, password) +
+std::string ProgramSettings::directory_conninfo(const std::string& role,
+                                                const Secret& password) const {
+  return schema::conninfo_for(database.url.reveal(), database.names.directory, role, password) +
+         " application_name=coditect";
+}
+
+std::string ProgramSettings::cell_conninfo(const std::string& role, const Secret& password) const {
+  return schema::conninfo_for(cell_url().reveal(), database.names.cell, role, password) +
          " application_name=coditect";
 }
 

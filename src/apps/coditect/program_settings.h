@@ -10,15 +10,24 @@ namespace coditect::app {
 struct DatabaseSettings {
   Secret url;  ///< the server; may hold a password
   schema::DatabaseNames names;
-  Secret app_password, operator_password, maintenance_password, migrator_password, import_password;
+  Secret app_password, operator_password, maintenance_password, migrator_password, import_password,
+      cluster_password;
   int cell_pool = 8, directory_pool = 4;
   pg::PoolSettings pool;
+};
+
+struct CellSettings {
+  Secret url;  ///< the cell's server, when it is not the directory's
+  std::string route = "worker";
+  std::chrono::milliseconds map_interval{2000};
+  int backend_memory_mib = 256;
 };
 
 /// Every setting of the program, with its default.
 struct ProgramSettings {
   http::ServerSettings http;
   DatabaseSettings database;
+  CellSettings cell;
   Secret redis_url{"redis://127.0.0.1:6379"};
   std::chrono::milliseconds redis_timeout{250};
   std::string redis_ca_file;
@@ -34,14 +43,10 @@ struct ProgramSettings {
 
   void describe(config::Table& table);
   int loop_count() const;
-  std::string conninfo(const std::string& database, const std::string& role,
-                       const Secret& password) const;
-  std::string directory_conninfo(const std::string& role, const Secret& password) const {
-    return conninfo(database.names.directory, role, password);
-  }
-  std::string cell_conninfo(const std::string& role, const Secret& password) const {
-    return conninfo(database.names.cell, role, password);
-  }
+  /// An administrator's way to the cell's server.
+  const Secret& cell_url() const { return cell.url.empty() ? database.url : cell.url; }
+  std::string directory_conninfo(const std::string& role, const Secret& password) const;
+  std::string cell_conninfo(const std::string& role, const Secret& password) const;
 };
 
 }  // namespace coditect::app

@@ -18,7 +18,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr tenancy::GlobalStatement<std::int32_t> kDirectoryAnswers{"health.directory", "SELECT 1"};
-constexpr tenancy::OperatorStatement<std::int32_t> kCellAnswers{"health.cell", "SELECT 1"};
 
 constexpr tenancy::OperatorStatement<pg::NoRow> kDropIdempotency{
     "maintenance.idempotency", "DELETE FROM idempotency_records WHERE expires_at < now()"};
@@ -42,9 +41,8 @@ pg::PoolSettings pool(const ProgramSettings& s, std::string conninfo, int size) 
 }
 
 /// Deletes may take their time, and nobody waits for them.
-pg::PoolSettings maintenance_pool(const ProgramSettings& s, const std::string& database) {
-  auto out =
-      pool(s, s.conninfo(database, "coditect_maintenance", s.database.maintenance_password), 1);
+pg::PoolSettings maintenance_pool(const ProgramSettings& s, std::string conninfo) {
+  auto out = pool(s, std::move(conninfo), 1);
   out.statement_timeout = 60s;
   return out;
 }
@@ -100,7 +98,7 @@ struct Serving::OnLoop {
              pool(s.settings_,
                   s.settings_.cell_conninfo("coditect_app", s.settings_.database.app_password),
                   s.settings_.database.cell_pool),
-             s.metrics_, "cell"),
+             tenancy::route_of(s.settings_.cell.route), s.metrics_),
         directory_operator(l,
                            pool(s.settings_,
                                 s.settings_.directory_conninfo(
@@ -113,11 +111,18 @@ struct Serving::OnLoop {
                                                      s.settings_.database.operator_password),
                            2),
                       s.metrics_, "cell_operator"),
-        directory_maintenance(l,
-                              maintenance_pool(s.settings_, s.settings_.database.names.directory),
-                              s.metrics_, "directory_maintenance"),
-        cell_maintenance(l, maintenance_pool(s.settings_, s.settings_.database.names.cell),
-                         s.metrics_, "cell_maintenance"),
+        directory_maintenance(
+            l,
+            maintenance_pool(s.settings_, s.settings_.directory_conninfo(
+                                              "coditect_maintenance",
+                                              s.settings_.database.maintenance_password)),
+            s.metrics_, "directory_maintenance"),
+        cell_maintenance(
+            l,
+            maintenance_pool(s.settings_,
+                             s.settings_.cell_conninfo("coditect_maintenance",
+                                                       s.settings_.database.maintenance_password)),
+            s.metrics_, "cell_maintenance"),
         redis(l, redis_settings(s.settings_), s.metrics_),
         tenants(directory, redis, feed, s.knowledge_, s.metrics_),
         limiter(redis, s.settings_.loop_count(), s.metrics_),
@@ -138,17 +143,20 @@ struct Serving::OnLoop {
         dispatch(s.routes_, services),
         server(
             l, s.settings_.http, [&s, this](http::Request& r) { return s.answer(*this, r); },
-            s.metrics_) {}
+            s.metrics_),
+        background(l.io()) {}
 
   async::Loop& loop;
-  pg::Pool directory, cell, directory_operator, cell_operator, directory_maintenance,
-      cell_maintenance;
+  pg::Pool directory;
+  tenancy::Cell cell;
+  pg::Pool directory_operator, cell_operator, directory_maintenance, cell_maintenance;
   redis::Client redis;
   tenancy::Directory tenants;
   tenancy::Limiter limiter;
   auth::Services services;
   auth::Dispatch dispatch;
   http::Server server;
+  async::TaskGroup background;
 };
 
 Serving::Serving(const Application& application, const ProgramSettings& settings)
@@ -166,6 +174,9 @@ Serving::Serving(const Application& application, const ProgramSettings& settings
   for (std::size_t i = 0; i < loops_.size(); ++i)
     on_loops_.push_back(std::make_unique<OnLoop>(*this, loops_[i], *feed_));
   for (auto& on : on_loops_) feed_->add(on->loop, on->tenants);
+  cell_watch_ = std::make_unique<tenancy::CellWatch>(loops_[0], on_loops_[0]->cell,
+                                                     settings.cell.map_interval, metrics_);
+  for (auto& on : on_loops_) cell_watch_->add(on->loop, on->cell);
   background_ = std::make_unique<async::TaskGroup>(loops_[0].io());
 }
 
@@ -176,6 +187,7 @@ Serving::~Serving() {
 
 Async<> Serving::start_loop(OnLoop& on) {
   on.redis.start();
+  on.background.spawn("backend memory", watch_memory(on));
   on.server.listen();
   co_return;
 }
@@ -183,6 +195,7 @@ Async<> Serving::start_loop(OnLoop& on) {
 void Serving::start() {
   loops_.start();
   running_ = true;
+  loops_.run_on(0, cell_watch_->start());
   for (std::size_t i = 0; i < on_loops_.size(); ++i) loops_.run_on(i, start_loop(*on_loops_[i]));
   port_ = on_loops_[0]->server.port();
   asio::post(loops_[0].io(), [this] {
@@ -195,6 +208,7 @@ void Serving::start() {
 
 Async<> Serving::stop_loop(OnLoop& on) {
   co_await on.server.drain();
+  co_await on.background.stop();
   co_await on.redis.stop();
   co_await on.directory.stop();
   co_await on.cell.stop();
@@ -208,6 +222,7 @@ void Serving::stop() {
   if (!std::exchange(running_, false)) return;
   loops_.run_on(0, background_->stop());
   loops_.run_on(0, feed_->stop());
+  loops_.run_on(0, cell_watch_->stop());
   std::vector<std::future<void>> done;
   for (auto& on : on_loops_)
     done.push_back(asio::co_spawn(on->loop.io(), stop_loop(*on), asio::use_future));
@@ -255,11 +270,8 @@ Async<http::Response> Serving::ready(OnLoop& on, const http::Request& request) {
   } catch (const Failure&) {  // the answer says so
     missing = "directory";
   }
-  try {
-    co_await OperatorDb(on.cell_operator, deadline).maybe_one(kCellAnswers);
-  } catch (const Failure&) {  // likewise
-    missing += missing.empty() ? "cell" : ", cell";
-  }
+  // A lost coordinator or worker is no reason to take this process out: the rest is served.
+  if (!co_await on.cell.answers(deadline)) missing += missing.empty() ? "cell" : ", cell";
   if (!missing.empty()) {
     auto response = http::problem(Error{Code::unavailable, "not_ready", {}, {}, 1s}, request.id);
     co_return response;
@@ -323,6 +335,23 @@ Async<int> Serving::round(OnLoop& on, std::string holder) {
   // Done: whoever is next need not wait for the end of the lease.
   co_await tenancy::take_lease(on.directory_maintenance, "maintenance", holder, 0s, after(kRound));
   co_return 0;
+}
+
+/// Looks after the loop's own connections to the workers.
+Async<> Serving::watch_memory(OnLoop& on) {
+  for (;;) {
+    co_await async::sleep_for(settings_.maintenance_interval);
+    co_await step("backend memory", shed_memory(on));
+  }
+}
+
+Async<int> Serving::shed_memory(OnLoop& on) {
+  const auto most = static_cast<std::int64_t>(settings_.cell.backend_memory_mib) << 20;
+  const int closed = co_await on.cell.shed_memory(most, after(10s));
+  if (closed > 0)
+    obs::log(obs::Level::warn, "closed connections whose server processes had grown",
+             {{"connections", closed}, {"limit_mib", settings_.cell.backend_memory_mib}});
+  co_return closed;
 }
 
 /// Work that one process of the installation does at a time.

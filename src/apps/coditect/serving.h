@@ -30,6 +30,8 @@ class Serving {
   Async<> start_loop(OnLoop& on);
   Async<> stop_loop(OnLoop& on);
   Async<> maintain(OnLoop& on);
+  Async<> watch_memory(OnLoop& on);
+  Async<int> shed_memory(OnLoop& on);
   Async<bool> knows_all_tables();
   Async<int> round(OnLoop& on, std::string holder);
   Async<int> drop_expired(OnLoop& on, Deadline deadline);
@@ -48,6 +50,7 @@ class Serving {
   async::Loops loops_;
   std::unique_ptr<tenancy::DirectoryFeed> feed_;
   std::vector<std::unique_ptr<OnLoop>> on_loops_;
+  std::unique_ptr<tenancy::CellWatch> cell_watch_;
   std::unique_ptr<async::TaskGroup> background_;
   int port_ = 0;
   bool running_ = false;

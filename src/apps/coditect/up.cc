@@ -11,9 +11,12 @@
 #include "apps/coditect/embedded.h"
 #include "apps/coditect/service_manager.h"
 #include "apps/coditect/serving.h"
+#include "cluster/cluster.h"
+#include "cluster/setup.h"
 #include "crypto/digest.h"
 #include "http/client.h"
 #include "obs/log.h"
+#include "pg/conninfo.h"
 #include "schema/migrate.h"
 
 namespace coditect::app {
@@ -141,13 +144,23 @@ class Up {
            "--redis-cluster makes a private Redis Cluster, --redis names one that exists: give one "
            "of the two");
     using Redis = EmbeddedServers::Redis;
-    servers_.start(own_database, !own_redis               ? Redis::none
-                                 : options_.redis_cluster ? Redis::cluster
-                                                          : Redis::one);
+    if (!own_database && options_.citus_workers > 0)
+      fail(Code::invalid_argument, "flags_contradict",
+           "--citus makes private PostgreSQL servers, --database names one that exists: for a "
+           "cluster of your own use 'coditect cluster init'");
+    servers_.start({.postgres = own_database,
+                    .redis = !own_redis               ? Redis::none
+                             : options_.redis_cluster ? Redis::cluster
+                                                      : Redis::one,
+                    .citus_workers = options_.citus_workers});
     if (own_redis) settings_.redis_url = Secret(servers_.redis_url());
     const auto administrator =
         own_database ? servers_.database_url() : settings_.database.url.reveal();
-    if (own_database) settings_.database.url = Secret(administrator);
+    if (own_database) {
+      settings_.database.url = Secret(administrator);
+      if (servers_.cell_url() != administrator) settings_.cell.url = Secret(servers_.cell_url());
+    }
+    if (!servers_.citus_workers().empty()) prepare_cluster();
     prepare_database(administrator);
     serving_ = std::make_unique<Serving>(application_, settings_);
     serving_->start();
@@ -181,6 +194,7 @@ class Up {
     take("maintenance", d.maintenance_password, password);
     take("migrator", d.migrator_password, password);
     take("import", d.import_password, password);
+    take("cluster", d.cluster_password, password);
     if (state_.read_file("operator.key") && settings_.sealing_keys.empty() &&
         settings_.sealing_key_file.empty() && !secrets.contains("sealing_keys"))
       fail(Code::failed_precondition, "state_directory_damaged",
@@ -191,6 +205,51 @@ class Up {
       take("sealing_keys", settings_.sealing_keys,
            [] { return crypto::Keyring::generate().reveal(); });
     if (changed) state_.write_values("secrets", secrets);
+  }
+
+  /// Passwords by role, as the servers get them.
+  std::map<std::string, Secret> role_passwords() const {
+    const auto& d = settings_.database;
+    return {{"coditect_app", d.app_password},
+            {"coditect_operator", d.operator_password},
+            {"coditect_maintenance", d.maintenance_password},
+            {"coditect_migrator", d.migrator_password},
+            {"coditect_import", d.import_password}};
+  }
+
+  void prepare_cluster() {
+    cluster::Setup setup;
+    setup.coordinator = settings_.cell_url().reveal();
+    setup.cell = settings_.database.names.cell;
+    setup.passwords = role_passwords();
+    setup.passwords.emplace(cluster::kClusterRole, settings_.database.cluster_password);
+    for (const auto& worker : servers_.citus_workers()) {
+      const auto [host, port] = cluster::parse_address(worker, "worker");
+      setup.workers.push_back(
+          pg::with_options(setup.coordinator, {{"host", host}, {"port", std::to_string(port)}}));
+    }
+    setup.tables = {application_.tables.begin(), application_.tables.end()};
+    const auto report = [](const std::string& line) {
+      obs::log(obs::Level::info, "cluster", {{"step", line}});
+    };
+    cluster::update_ports(setup, state_nodes(), report);
+    cluster::init(setup, report);
+    auto nodes = state_.read_values("citus-nodes");
+    for (std::size_t i = 0; i < setup.workers.size(); ++i)
+      nodes["citus-worker-" + std::to_string(i + 1)] = servers_.citus_workers()[i];
+    state_.write_values("citus-nodes", nodes);
+  }
+
+  /// The workers whose port was taken by somebody else since the last run: old address to new.
+  std::map<std::string, std::string> state_nodes() const {
+    std::map<std::string, std::string> moved;
+    const auto known = state_.read_values("citus-nodes");
+    const auto now = servers_.citus_workers();
+    for (std::size_t i = 0; i < now.size(); ++i)
+      if (const auto at = known.find("citus-worker-" + std::to_string(i + 1));
+          at != known.end() && at->second != now[i])
+        moved[at->second] = now[i];
+    return moved;
   }
 
   void prepare_database(const std::string& administrator) {
@@ -207,13 +266,12 @@ class Up {
     } catch (const Failure&) {  // no such database or role yet: made below
     }
     if (!ready) {
-      schema::bootstrap(administrator,
-                        {{"coditect_app", d.app_password},
-                         {"coditect_operator", d.operator_password},
-                         {"coditect_maintenance", d.maintenance_password},
-                         {"coditect_migrator", d.migrator_password},
-                         {"coditect_import", d.import_password}},
-                        d.names);
+      if (settings_.cell.url.empty()) {
+        schema::prepare_server(administrator, role_passwords(), {d.names.directory, d.names.cell});
+      } else {
+        schema::prepare_server(administrator, role_passwords(), {d.names.directory});
+        schema::prepare_server(settings_.cell.url.reveal(), role_passwords(), {d.names.cell});
+      }
       const auto report = [](const std::string& line) {
         obs::log(obs::Level::info, "migrate", {{"step", line}});
       };
@@ -337,10 +395,15 @@ void settings_from_state(ProgramSettings& settings, const std::string& path) {
          "'coditect up'");
   const auto secrets = state.read_values("secrets");
   settings.database.url = Secret("host=" + state.socket_dir() + " port=" + ports.at("postgres"));
+  const auto citus = state.read_values("citus");
+  if (const auto at = citus.find("coordinator"); at != citus.end() && ports.contains(at->second))
+    settings.cell.url = Secret("host=" + state.socket_dir() + " port=" + ports.at(at->second));
   const auto take = [&secrets](const std::string& name, Secret& member) {
     if (member.empty() && secrets.contains(name)) member = Secret(secrets.at(name));
   };
   take("import", settings.database.import_password);
+  take("cluster", settings.database.cluster_password);
+  take("operator", settings.database.operator_password);
   if (settings.sealing_key_file.empty()) take("sealing_keys", settings.sealing_keys);
 }
 
@@ -425,6 +488,10 @@ int status(const std::string& path, bool json) {
     say("running    process " + std::to_string(*owner) + "\nready      " + ready +
         "\naddress    http://127.0.0.1:" + port("http") +
         "\npostgres   127.0.0.1:" + port("postgres") + "\nredis      127.0.0.1:" + port("redis") +
+        (state.read_values("citus").contains("workers")
+             ? "\ncitus      " + state.read_values("citus").at("workers") +
+                   " workers; 'coditect cluster status' tells more"
+             : "") +
         "\nstate      " + state.path());
   } else {
     say("not running\nstate      " + state.path());

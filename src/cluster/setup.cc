@@ -1,0 +1,377 @@
+#include "cluster/setup.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "crypto/digest.h"
+#include "pg/conninfo.h"
+#include "schema/bootstrap.h"
+#include "schema/direct.h"
+#include "schema/migrate.h"
+
+namespace coditect::cluster {
+namespace {
+
+using schema::Direct;
+
+constexpr const char* kOwner = "coditect_owner";
+constexpr const char* kNodeConninfo =
+    "sslmode=require connect_timeout=3 keepalives=1 keepalives_idle=5 keepalives_interval=2 "
+    "keepalives_count=3 tcp_user_timeout=6000";
+
+std::string file_text(const std::string& name) {
+  for (const auto& file : setup_files())
+    if (file.path.ends_with(name)) return std::string(file.text);
+  fail(Code::internal, "setup_file_missing", name);
+}
+
+std::string with_cell(std::string sql, const std::string& quoted_cell) {
+  constexpr std::string_view kPlace = ":\"cell\"";
+  for (auto at = sql.find(kPlace); at != sql.npos; at = sql.find(kPlace, at + quoted_cell.size()))
+    sql.replace(at, kPlace.size(), quoted_cell);
+  return sql;
+}
+
+/// One by one: Citus forwards the text that a command came in.
+void execute_all(Direct& db, const std::string& sql) {
+  for (const auto& statement : schema::split_statements(sql)) db.execute(statement);
+}
+
+std::string address_of(const std::string& conninfo) {
+  const auto port = pg::option_of(conninfo, "port");
+  return pg::option_of(conninfo, "host") + ":" + (port.empty() ? "5432" : port);
+}
+
+/// What between quotes stands for itself in libpq's key=value strings.
+std::string quoted_option(const std::string& value) {
+  std::string out = "'";
+  for (const char c : value) {
+    if (c == '\'' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "'";
+}
+
+bool compare(const std::string& have, const std::string& how, const std::string& want) {
+  if (how == "has") return ("," + have + ",").contains(want);
+  if (how == ">=") return std::atoll(have.c_str()) >= std::atoll(want.c_str());
+  return have == want;
+}
+
+class Init {
+ public:
+  Init(const Setup& setup, const Report& report) : s_(setup), report_(report) {}
+
+  void add() {
+    preflight(s_.workers);
+    if (s_.dry_run) return;
+    find_owner_password();
+    for (const auto& worker : s_.workers) prepare_node(worker, "worker");
+    join_nodes();
+  }
+
+  void run() {
+    auto servers = s_.workers;
+    servers.insert(servers.begin(), s_.coordinator);
+    preflight(servers);
+    if (s_.dry_run) return describe();
+    find_owner_password();
+    prepare_node(s_.coordinator, "coordinator");
+    for (const auto& worker : s_.workers) prepare_node(worker, "worker");
+    join_nodes();
+    Direct cell(in_cell(s_.coordinator));
+    execute_all(cell, file_text("coordinator.sql"));
+    distribute_tables(in_cell(s_.coordinator), s_.tables, report_);
+  }
+
+ private:
+  std::string in_cell(const std::string& conninfo) const {
+    return pg::with_options(conninfo, {{"dbname", s_.cell}});
+  }
+
+  void preflight(const std::vector<std::string>& servers) {
+    std::vector<std::string> lacking;
+    const auto user = pg::option_of(servers.front(), "user");
+    for (const auto& server : servers) {
+      if (pg::option_of(server, "user") != user)
+        lacking.push_back(address_of(server) + ": nodes log in to each other by one name: '" +
+                          user + "' is the coordinator's administrator, '" +
+                          pg::option_of(server, "user") + "' this one's");
+      for (const auto& line : missing_for_node(server))
+        lacking.push_back(address_of(server) + ": " + line);
+    }
+    if (lacking.empty()) return;
+    for (const auto& line : lacking) report_("not ready  " + line);
+    fail(Code::failed_precondition, "node_not_ready",
+         lacking.front() +
+             (lacking.size() > 1 ? " (and " + std::to_string(lacking.size() - 1) + " more)" : ""));
+  }
+
+  void describe() {
+    report_("would make roles, the database " + s_.cell + " and the extension citus on " +
+            address_of(s_.coordinator) + " (coordinator)");
+    for (const auto& worker : s_.workers)
+      report_("would do the same on " + address_of(worker) + " (worker) and add it");
+    for (const auto& [name, value] : settings_in("setup/settings.conf"))
+      report_("would set " + name + " = " + value + " on every node");
+    report_("would set citus.shard_count = " + shard_count() + " for the database " + s_.cell);
+  }
+
+  static std::string shard_count() {
+    for (const auto& [name, value] : settings_in("sharding/policy.conf"))
+      if (name == "shard_count") return value;
+    fail(Code::internal, "setup_file_missing", "shard_count");
+  }
+
+  /// Nodes log in to each other as the owner of the tables too. Nobody is told this password: only
+  /// the nodes' own lists have it, which only superusers can read.
+  void find_owner_password() {
+    try {
+      Direct cell(in_cell(s_.coordinator));
+      for (const auto& row :
+           cell.query("SELECT authinfo FROM pg_dist_authinfo WHERE rolename = $1", {kOwner}))
+        owner_password_ = pg::option_of(*row[0], "password");
+    } catch (const Failure&) {  // no such database or extension yet
+    }
+    if (owner_password_.empty()) owner_password_ = crypto::random_base62(43);
+  }
+
+  void prepare_node(const std::string& administrator, const char* kind) {
+    schema::prepare_server(administrator, s_.passwords, {s_.cell});
+    Direct db(pg::with_options(administrator, {{"dbname", "postgres"}}));
+    quiet(db);
+    const auto quoted_cell = db.quote_name(s_.cell);
+    if (db.query("SELECT 1 FROM pg_roles WHERE rolname = $1", {kClusterRole}).empty())
+      db.execute(std::string("CREATE ROLE ") + kClusterRole + " LOGIN SUPERUSER");
+    set_password(db, kOwner, owner_password_, "LOGIN ");
+    if (const auto it = s_.passwords.find(kClusterRole); it != s_.passwords.end())
+      set_password(db, kClusterRole, it->second.reveal(), "");
+    execute_all(db, with_cell(file_text("roles.sql"), quoted_cell));
+    db.execute("ALTER DATABASE " + quoted_cell + " SET citus.shard_count = " + shard_count());
+    for (const auto& [name, value] : settings_in("setup/settings.conf"))
+      db.execute("ALTER SYSTEM SET " + name + " = " + db.quote_text(value));
+    if (!s_.node_conninfo.empty() || db.query("SELECT source FROM pg_settings WHERE name = "
+                                              "'citus.node_conninfo'")[0][0] == "default")
+      db.execute("ALTER SYSTEM SET citus.node_conninfo = " +
+                 db.quote_text(s_.node_conninfo.empty() ? kNodeConninfo : s_.node_conninfo));
+    db.execute("SELECT pg_reload_conf()");
+    Direct cell(in_cell(administrator));
+    quiet(cell);
+    cell.execute("CREATE EXTENSION IF NOT EXISTS citus");
+    execute_all(cell, file_text("node.sql"));
+    write_credentials(cell);
+    report_(address_of(administrator) + " is prepared (" + kind + ")");
+  }
+
+  /// No password in the server's log, whatever its settings.
+  static void quiet(Direct& db) {
+    db.execute("SET log_statement = 'none'");
+    db.execute("SET log_min_error_statement = 'panic'");
+    db.execute("SET log_min_duration_statement = -1");
+  }
+
+  /// Leaves a password alone that is right: its verifier would differ each time.
+  static void set_password(Direct& db, const std::string& role, const std::string& password,
+                           const std::string& options) {
+    db.execute("ALTER ROLE " + role + " " + options + "PASSWORD " +
+               db.quote_text(db.scram_verifier(password, role)));
+  }
+
+  /// Citus copies everything to new nodes but this.
+  void write_credentials(Direct& cell) {
+    std::map<std::string, std::string> known{
+        {kOwner, owner_password_},
+        {pg::option_of(s_.coordinator, "user"), pg::option_of(s_.coordinator, "password")}};
+    for (const auto& [role, password] : s_.passwords) known[role] = password.reveal();
+    cell.execute("BEGIN");
+    for (const auto& [role, password] : known) {
+      if (password.empty()) continue;
+      cell.query("DELETE FROM pg_dist_authinfo WHERE nodeid = 0 AND rolename = $1", {role});
+      cell.query("INSERT INTO pg_dist_authinfo (nodeid, rolename, authinfo) VALUES (0, $1, $2)",
+                 {role, "password=" + quoted_option(password)});
+    }
+    cell.execute("COMMIT");
+  }
+
+  void join_nodes() {
+    Direct cell(in_cell(s_.coordinator));
+    const auto host = [](const std::string& conninfo) {
+      const auto name = pg::option_of(conninfo, "host");
+      return name.empty() || name.starts_with("/") ? std::string("127.0.0.1") : name;
+    };
+    const auto port = [](const std::string& conninfo) {
+      const auto text = pg::option_of(conninfo, "port");
+      return text.empty() ? std::string("5432") : text;
+    };
+    const auto coordinator =
+        cell.query("SELECT nodename, nodeport::text FROM pg_dist_node WHERE groupid = 0");
+    if (coordinator.empty() || coordinator[0][1] != port(s_.coordinator) ||
+        (coordinator[0][0] != host(s_.coordinator) && s_.coordinator.contains("host='/") == false))
+      cell.query("SELECT citus_set_coordinator_host($1, $2::int)",
+                 {host(s_.coordinator), port(s_.coordinator)});
+    for (const auto& worker : s_.workers) {
+      if (!cell.query("SELECT 1 FROM pg_dist_node WHERE nodename = $1 AND nodeport = $2::int",
+                      {host(worker), port(worker)})
+               .empty())
+        continue;
+      cell.query("SELECT citus_add_node($1, $2::int)", {host(worker), port(worker)});
+      report_(address_of(worker) + " is a node of the cluster");
+    }
+  }
+
+  const Setup& s_;
+  const Report& report_;
+  std::string owner_password_;
+};
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> settings_in(const std::string& file) {
+  std::vector<std::pair<std::string, std::string>> out;
+  std::istringstream lines(file_text(file));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    const auto equals = line.find('=');
+    out.emplace_back(trim(line.substr(0, equals)), trim(line.substr(equals + 1)));
+  }
+  return out;
+}
+
+std::vector<std::string> missing_for_node(const std::string& administrator) {
+  std::vector<std::string> out;
+  Direct db(pg::with_options(administrator, {{"dbname", "postgres"}}));
+  if (db.query("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")[0][0] != "t")
+    out.push_back("the administrator must be a superuser, as the extension citus asks for");
+  if (db.query("SELECT 1 FROM pg_available_extensions WHERE name = 'citus'").empty())
+    out.push_back("the extension citus is not installed; see docs/SCALING.md");
+  std::istringstream lines(file_text("setup/restart.conf"));
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string name, how, want;
+    if (!(words >> name >> how >> want) || name[0] == '#') continue;
+    const auto rows = db.query("SELECT setting FROM pg_settings WHERE name = $1", {name});
+    const auto have = rows.empty() ? std::string() : *rows[0][0];
+    if (!compare(have, how, want))
+      out.push_back(name + " is " + (have.empty() ? "empty" : have) + ", which must be " +
+                    (how == "="     ? ""
+                     : how == "has" ? "with "
+                                    : "at least ") +
+                    want + ": set it and restart the server");
+  }
+  return out;
+}
+
+void update_ports(const Setup& setup, const std::map<std::string, std::string>& moved,
+                  const Report& report) {
+  if (moved.empty()) return;
+  Direct cell(pg::with_options(setup.coordinator, {{"dbname", setup.cell}}));
+  for (const auto& [before, now] : moved) {
+    const auto colon = [](const std::string& address) { return address.rfind(':'); };
+    cell.query(
+        "SELECT citus_update_node(nodeid, $1, $2::int) FROM pg_dist_node WHERE nodename = $3 AND "
+        "nodeport = $4::int",
+        {now.substr(0, colon(now)), now.substr(colon(now) + 1), before.substr(0, colon(before)),
+         before.substr(colon(before) + 1)});
+    report(before + " is at " + now + " now");
+  }
+}
+
+void init(const Setup& setup, const Report& report) { Init(setup, report).run(); }
+void add(const Setup& setup, const Report& report) { Init(setup, report).add(); }
+
+namespace {
+
+/// Turns the foreign keys among tables of tenants off and on; what is off is written down first.
+class SuspendedKeys {
+ public:
+  explicit SuspendedKeys(Direct& db) : db_(db) {}
+
+  void suspend() {
+    db_.execute(
+        "INSERT INTO coditect_cluster.suspended_keys SELECT k.conrelid::regclass::text, k.conname, "
+        "pg_get_constraintdef(k.oid), row_number() OVER (ORDER BY k.oid) FROM pg_constraint k "
+        "WHERE "
+        "k.contype = 'f' AND k.conrelid::regclass::text = ANY (ARRAY[" +
+        names_ + "]) ON CONFLICT DO NOTHING");
+    for (const auto& row : db_.query("SELECT k.conrelid::regclass::text, quote_ident(k.conname) "
+                                     "FROM pg_constraint k JOIN coditect_cluster.suspended_keys s "
+                                     "ON s.table_name = k.conrelid::regclass::text AND s.key_name "
+                                     "= k.conname WHERE k.contype = 'f'"))
+      db_.execute("ALTER TABLE " + *row[0] + " DROP CONSTRAINT " + *row[1]);
+  }
+  void of(std::string names) { names_ = std::move(names); }
+
+  int restore() {
+    int restored = 0;
+    for (const auto& row :
+         db_.query("SELECT table_name, quote_ident(key_name), definition, key_name FROM "
+                   "coditect_cluster.suspended_keys ORDER BY position")) {
+      if (db_.query("SELECT 1 FROM pg_constraint WHERE conrelid = $1::regclass AND conname = $2",
+                    {*row[0], *row[3]})
+              .empty())
+        db_.execute("ALTER TABLE " + *row[0] + " ADD CONSTRAINT " + *row[1] + " " + *row[2] +
+                    " NOT VALID");
+      db_.execute("ALTER TABLE " + *row[0] + " VALIDATE CONSTRAINT " + *row[1]);
+      db_.query(
+          "DELETE FROM coditect_cluster.suspended_keys WHERE table_name = $1 AND key_name = $2",
+          {*row[0], *row[3]});
+      ++restored;
+    }
+    return restored;
+  }
+
+ private:
+  Direct& db_;
+  std::string names_;
+};
+
+}  // namespace
+
+void distribute_tables(const std::string& coordinator_cell, std::span<const schema::Table> tables,
+                       const Report& report) {
+  Direct db(coordinator_cell);
+  std::vector<std::string> left;
+  std::string names;
+  for (const auto& t : tables) {
+    if (t.kind == schema::Kind::global) continue;
+    const std::string name(t.name);
+    const auto is = [&db, &name](const char* catalog) {
+      return !db.query(std::string("SELECT 1 FROM ") + catalog, {name}).empty();
+    };
+    if (is("pg_class WHERE relname = $1 AND relnamespace = 'public'::regnamespace") &&
+        !is("pg_dist_partition WHERE logicalrelid = to_regclass('public.' || $1)"))
+      left.push_back(name);
+    if (t.kind == schema::Kind::tenant) names += (names.empty() ? "'" : ", '") + name + "'";
+  }
+  SuspendedKeys keys(db);
+  if (!left.empty()) {
+    // With a key between them neither of two tables could be the first.
+    keys.of(names);
+    keys.suspend();
+  }
+  for (const auto& name : left) {
+    const auto it = std::ranges::find(tables, std::string_view(name), &schema::Table::name);
+    if (it->kind == schema::Kind::reference) {
+      db.execute("SELECT create_reference_table('public." + name + "')");
+      report("distributed " + name + " (a copy on every node)");
+      continue;
+    }
+    const auto size =
+        *db.query("SELECT pg_size_pretty(pg_total_relation_size(to_regclass('public.' || $1)))",
+                  {name})[0][0];
+    report("distributing " + name + " (" + size + "), while statements go on");
+    db.execute("SELECT create_distributed_table_concurrently('public." + name +
+               "', 'tenant_id', colocate_with => " +
+               (name == "tenant_state" ? "'none'" : "'public.tenant_state'") + ")");
+  }
+  if (const int restored = keys.restore(); restored > 0)
+    report(std::to_string(restored) + " foreign keys are on again and hold for every row");
+  for (const auto& name : left)
+    if (std::ranges::find(tables, std::string_view(name), &schema::Table::name)->kind ==
+        schema::Kind::tenant)
+      db.execute("SELECT truncate_local_data_after_distributing_table('public." + name + "')");
+}
+
+}  // namespace coditect::cluster
