@@ -45,20 +45,20 @@ def tree(pid):
     for child in children(pid):
         try:
             out += tree(child)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             pass
     return out
 
 
 def cpu_seconds(pids):
-    """User and system time of these processes."""
+    """User and system time of these processes, and of children of theirs that have ended."""
     total = 0
     for pid in pids:
         try:
             with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
                 fields = f.read().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-        except FileNotFoundError:
+            total += sum(int(f) for f in fields[11:15])
+        except (FileNotFoundError, ProcessLookupError):
             pass
     return total / TICK
 
@@ -133,9 +133,26 @@ class Platform:
     def url(self):
         return f"http://{self.address}"
 
+    @property
+    def is_citus(self):
+        return os.path.exists(f"{self.state}/citus")
+
+    @property
+    def cell_server(self):
+        return self._values("citus")["coordinator"] if self.is_citus else "postgres"
+
     def conninfo(self, database="coditect_cell"):
-        return (f"host={self.state}/run port={self.ports['postgres']} user=coditect_admin "
-                f"dbname={database} password={self.secrets['postgres']}")
+        port = self.ports[self.cell_server if database == "coditect_cell" else "postgres"]
+        return f"host={self.state}/run port={port} user=coditect_admin dbname={database} password={self.secrets['postgres']}"
+
+    def app_conninfo(self):
+        """As the API reaches the cell: over TCP, for workers are reached so."""
+        return (f"host=127.0.0.1 port={self.ports[self.cell_server]} user=coditect_app dbname=coditect_cell "
+                f"password={self.secrets['app']}")
+
+    def second_api(self, *flags):
+        """Another API on this platform's servers, with other settings."""
+        return SecondApi(self, *flags)
 
     def psql(self, sql, database="coditect_cell"):
         done = subprocess.run([f"{postgres_bin()}/psql", "-XAtq", "-v", "ON_ERROR_STOP=1", self.conninfo(database)],
@@ -147,9 +164,26 @@ class Platform:
     def api_pids(self):
         return [self.pid]
 
-    def postgres_pids(self):
-        with open(f"{self.state}/postgres/postmaster.pid", encoding="ascii") as f:
+    def server_pids(self, name):
+        with open(f"{self.state}/{name}/postmaster.pid", encoding="ascii") as f:
             return tree(int(f.readline()))
+
+    def postgres_pids(self):
+        """Of the servers that hold the tenants."""
+        return self.coordinator_pids() + self.worker_pids() if self.is_citus else self.server_pids("postgres")
+
+    def coordinator_pids(self):
+        return self.server_pids(self.cell_server)
+
+    def worker_pids(self):
+        return [pid for n in range(int(self._values("citus")["workers"])) for pid in self.server_pids(f"citus-worker-{n + 1}")]
+
+    def cluster(self, *arguments, check=True):
+        """`coditect cluster` on it."""
+        done = subprocess.run([PROGRAM, "cluster", *arguments, "--state", self.state], capture_output=True, text=True)
+        if check and done.returncode != 0:
+            raise SystemExit(f"coditect cluster {arguments[0]}: {done.stdout}{done.stderr}")
+        return done
 
     def redis_pids(self):
         return [p for p in children(self.pid) if "redis" in open(f"/proc/{p}/comm", encoding="ascii").read()]
@@ -178,6 +212,45 @@ class Platform:
         path = f"{self.state}/requests.tsv"
         write_requests(path, requests)
         return run_load(self.address, path, seconds, connections, expect, warm_up, rate)
+
+
+class SecondApi:
+    """`coditect serve api` beside a platform; what it does not have itself is the platform's."""
+
+    def __init__(self, platform, *flags):
+        self.platform, self.port = platform, free_port()
+        secrets, ports = platform.secrets, platform.ports
+        environment = {**os.environ, "CODITECT_DATABASE_URL": f"host={platform.state}/run port={ports['postgres']}",
+                       "CODITECT_CELL_URL": f"host={platform.state}/run port={ports[platform.cell_server]}",
+                       "CODITECT_REDIS_URL": f"redis://:{secrets['redis']}@127.0.0.1:{ports['redis']}",
+                       "CODITECT_SEALING_KEYS": secrets["sealing_keys"],
+                       **{f"CODITECT_DATABASE_{r.upper()}_PASSWORD": secrets[r] for r in ("app", "operator", "maintenance")}}
+        self.process = subprocess.Popen([PROGRAM, "serve", "api", "--http-port", str(self.port), "--http-access-log", "false", *flags],
+                                        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def __getattr__(self, name):
+        return getattr(self.platform, name)
+
+    def __enter__(self):
+        for _ in range(300):
+            try:
+                get(f"http://127.0.0.1:{self.port}/health/ready")
+                return self
+            except OSError:
+                time.sleep(0.1)
+        raise SystemExit("the second API does not answer")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(30)
+
+    def api_pids(self):
+        return [self.process.pid]
+
+    def load(self, requests, seconds=5, connections=64, expect=200, warm_up=1, rate=0):
+        path = f"{self.platform.state}/requests.tsv"
+        write_requests(path, requests)
+        return run_load(f"127.0.0.1:{self.port}", path, seconds, connections, expect, warm_up, rate)
 
 
 def write_requests(path, requests):

@@ -55,6 +55,8 @@ def play(name, short):
     if problem is None:
         if out["wrong"]:
             problem = f"wrong: {ledger.wrong[:2]}"
+        elif stage.only_felt_by and (others := [a for a in ledger.attempts if a[0] != stage.only_felt_by and not a[3]]):
+            problem = f"{len(others)} requests of tenants on other servers failed"
         elif expects == NOTHING_FAILS and out["failed"]:
             problem = f"{out['failed']} requests failed, and none should"
         elif expects == SOME_FAIL and not out["failed"]:

@@ -15,7 +15,7 @@ import time
 import uuid
 
 from faults.between import NonsenseRedis, Proxy
-from platform_under_test import BINARY, FAST, Client, Platform, clean_environment, free_port, serve_environment, wait_until
+from platform_under_test import BINARY, FAST, Client, Platform, clean_environment, free_port, has_citus, serve_environment, wait_until
 
 
 class Missing(Exception):
@@ -60,6 +60,7 @@ class Stage:
 
     def __init__(self, short, *arguments, state=None):
         self.short, self.notes, self.others_port, self.ledger = short, [], None, None
+        self.only_felt_by = None  # the slug of the tenant that the fault is for
         self.cleanup = contextlib.ExitStack()
         self.platform = Platform(*arguments, state=state)
         self.cleanup.callback(self.platform.remove)
@@ -566,6 +567,171 @@ def smuggling(stage):
     return time.monotonic()
 
 
+# --- Citus: a coordinator and three workers
+
+def citus(short):
+    """Two tenants whose rows are on different workers; `stage.clients[0]` is on the one that scenarios hurt."""
+    if not has_citus():
+        raise Missing("the extension citus")
+    stage = Stage(short, "--citus", "3", *(["--database-connect-timeout", "1s", "--http-request-timeout", "4s"]))
+    platform = stage.platform
+
+    def home(client):
+        number = platform.sql(f"SELECT id FROM tenants WHERE slug = '{client.slug}'", "coditect_directory")
+        return platform.sql("SELECT n.nodename || ':' || n.nodeport FROM pg_dist_placement p JOIN pg_dist_node n USING (groupid) "
+                            f"WHERE p.shardid = get_shard_id_for_distribution_column('tenant_state', {number})")
+
+    first = home(stage.clients[0])
+    while home(stage.clients[1]) == first:
+        stage.clients[1] = platform.sign_up()
+    ports = platform.values("ports")
+    stage.worker = next(n for n, p in ports.items() if n.startswith("citus-worker") and first == f"127.0.0.1:{p}")
+    stage.worker_address = first
+    stage.only_felt_by = stage.clients[0].slug
+    return stage
+
+
+def process_tree(platform, server):
+    pid = platform.server_pid(server)
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return [pid, *map(int, f.read().split())]
+
+
+def signal_all(pids, sign):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sign)
+
+
+def citus_worker_killed(stage):
+    """kill -9 of a worker's first process: it is started again. The other workers' tenants notice nothing."""
+    yield
+    stage.server_kill(stage.worker, signal.SIGKILL)
+    return time.monotonic()
+
+
+def citus_worker_frozen(stage):
+    """All of a worker is stopped in its tracks, and goes on: statement_timeout does not help there."""
+    yield
+    pids = process_tree(stage.platform, stage.worker)
+    signal_all(pids, signal.SIGSTOP)
+    stage.pause(7, 20)
+    signal_all(pids, signal.SIGCONT)
+    return time.monotonic()
+
+
+def citus_coordinator_killed(stage):
+    """kill -9 of the coordinator: tenants' requests do not need it."""
+    yield
+    stage.server_kill("citus-coordinator", signal.SIGKILL)
+    stage.pause(2, 4)
+    return time.monotonic()
+
+
+def citus_coordinator_frozen(stage):
+    """The coordinator does not answer for a while."""
+    yield
+    pids = process_tree(stage.platform, "citus-coordinator")
+    signal_all(pids, signal.SIGSTOP)
+    stage.pause(5, 15)
+    signal_all(pids, signal.SIGCONT)
+    return time.monotonic()
+
+
+def cluster(stage, *arguments, check=True):
+    done = subprocess.run([BINARY, "cluster", *arguments, "--state", stage.platform.state], capture_output=True, text=True,
+                          env=clean_environment())
+    if check and done.returncode != 0:
+        raise AssertionError(f"cluster {arguments[0]}: {done.stdout}{done.stderr}")
+    return done
+
+
+def citus_moves(stage):
+    """A tenant's shard goes round the workers, with its rows under way."""
+    yield
+    addresses = [f"127.0.0.1:{p}" for n, p in sorted(stage.platform.values("ports").items()) if n.startswith("citus-worker")]
+    shard = home_shard(stage)
+    for turn in range(2 if stage.short else 6):
+        here = addresses.index(stage.worker_address)
+        stage.worker_address = addresses[(here + 1) % len(addresses)]
+        cluster(stage, "move", shard, stage.worker_address)
+    return time.monotonic()
+
+
+def home_shard(stage):
+    number = stage.platform.sql(f"SELECT id FROM tenants WHERE slug = '{stage.clients[0].slug}'", "coditect_directory")
+    return stage.platform.sql(f"SELECT get_shard_id_for_distribution_column('tenant_state', {number})")
+
+
+def citus_move_interrupted(stage):
+    """kill -9 of `coditect cluster move` at moments all through a move; the next one finds everything in order."""
+    yield
+    platform, shard = stage.platform, home_shard(stage)
+    target = next(f"127.0.0.1:{p}" for n, p in sorted(platform.values("ports").items())
+                  if n.startswith("citus-worker") and f"127.0.0.1:{p}" != stage.worker_address)
+    killed = 0
+    for step in range(4 if stage.short else 12):
+        command = subprocess.Popen([BINARY, "cluster", "move", shard, target, "--state", platform.state], env=clean_environment(),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.15 + 0.1 * step)
+        killed += command.poll() is None
+        command.kill()
+        command.wait()
+    wait_until(lambda: cluster(stage, "move", shard, target, check=False).returncode == 0, 60, 1)
+    stage.notes.append(f"{killed} moves killed")
+    if killed < 2:
+        raise AssertionError("no move was interrupted")
+    wait_until(lambda: cluster(stage, "verify", check=False).returncode == 0, 30, 1)
+    return time.monotonic()
+
+
+def citus_prepared_left(stage):
+    """Transactions are left prepared on a worker, with locks on a tenant's rows: Citus's daemon ends them."""
+    yield
+    platform = stage.platform
+    number = platform.sql(f"SELECT id FROM tenants WHERE slug = '{stage.clients[0].slug}'", "coditect_directory")
+    group = platform.sql(f"SELECT groupid FROM pg_dist_node WHERE nodeport = {stage.worker_address.rsplit(':', 1)[1]}")
+    shard = platform.sql(f"SELECT shard_name('tenant_state', {home_shard(stage)})")
+    # Named as the coordinator names its own, with no commit record: it must be rolled back.
+    for turn in range(3):  # the daemon may have looked a moment before or after
+        platform.sql_at(stage.worker, "SET citus.enable_manual_changes_to_shards = on", "BEGIN",
+                        f"DO $$ BEGIN PERFORM 1 FROM {shard} WHERE tenant_id = {number} FOR UPDATE; END $$",
+                        f"PREPARE TRANSACTION 'citus_0_{999990 + turn}_{group}_0'")
+        wait_until(lambda: platform.sql_at(stage.worker, "SELECT count(*) FROM pg_prepared_xacts") == "0", 40, 0.2)
+    return time.monotonic()
+
+
+def citus_worker_replaced(stage):
+    """A worker is lost for good; its standby is promoted and takes its place by `coditect cluster failover`."""
+    platform, port = stage.platform, free_port()
+    data, user = platform.path("standby"), ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    bin_dir = sorted(d for d in os.listdir("/usr/lib/postgresql"))[-1]
+    bin_dir = f"/usr/lib/postgresql/{bin_dir}/bin"
+    secrets, ports = platform.values("secrets"), platform.values("ports")
+    environment = {**clean_environment(), "PGPASSWORD": secrets["postgres"]}
+    subprocess.run([*user, f"{bin_dir}/pg_basebackup", "-D", data, "-R", "-X", "stream", "-c", "fast", "-h", "127.0.0.1", "-p", ports[stage.worker],
+                    "-U", "coditect_admin"], check=True, capture_output=True, env=environment)
+    server = [*user, f"{bin_dir}/postgres", "-D", data, "-p", str(port), "-k", platform.path("run"), "-c", "listen_addresses=127.0.0.1",
+              "-c", "shared_preload_libraries=citus", "-c", "wal_level=logical", "-c", "max_connections=400", "-c", "max_worker_processes=32",
+              "-c", "max_replication_slots=32", "-c", "max_wal_senders=32", "-c", "citus.node_conninfo=sslmode=prefer",
+              "-c", "max_prepared_transactions=800"]
+    standby = subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    stage.cleanup.callback(lambda: (standby.terminate(), standby.wait(20)))
+    # Synchronous from here on: what is acknowledged is there too.
+    wait_until(lambda: platform.sql_at(stage.worker, "SELECT count(*) FROM pg_stat_replication") == "1", 30)
+    platform.sql_at(stage.worker, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+    wait_until(lambda: platform.sql_at(stage.worker, "SELECT sync_state FROM pg_stat_replication") == "sync", 30)
+    yield
+    pids = process_tree(platform, stage.worker)
+    signal_all(pids, signal.SIGSTOP)  # kill would only make `up` start it again
+    subprocess.run(["psql", "-XAtqc", "SELECT pg_promote()", f"host=127.0.0.1 port={port} user=coditect_admin dbname=postgres"],
+                   check=True, capture_output=True, env=environment)
+    wait_until(lambda: cluster(stage, "failover", stage.worker_address, f"127.0.0.1:{port}", check=False).returncode == 0, 30, 0.3)
+    over = time.monotonic()
+    stage.cleanup.callback(signal_all, pids, signal.SIGCONT)
+    return over
+
+
 def plain(short):
     return Stage(short)
 
@@ -591,4 +757,12 @@ ALL = {
     "huge body": (huge_body, plain, NOTHING_FAILS),
     "smuggling": (smuggling, plain, NOTHING_FAILS),
     "rolling restarts": (rolling_restarts, plain, NOTHING_FAILS),
+    "citus worker killed": (citus_worker_killed, citus, SOME_FAIL),
+    "citus worker frozen": (citus_worker_frozen, citus, SOME_FAIL),
+    "citus worker replaced": (citus_worker_replaced, citus, SOME_FAIL),
+    "citus coordinator killed": (citus_coordinator_killed, citus, NOTHING_FAILS),
+    "citus coordinator frozen": (citus_coordinator_frozen, citus, NOTHING_FAILS),
+    "citus moves": (citus_moves, citus, NOTHING_FAILS),
+    "citus move interrupted": (citus_move_interrupted, citus, NOTHING_FAILS),
+    "citus left prepared": (citus_prepared_left, citus, SOME_WAIT),
 }

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <future>
+#include <set>
 #include <thread>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "cluster/balance.h"
 #include "pg/conninfo.h"
 #include "tenancy/shard_map.h"
 
@@ -35,25 +37,33 @@ void require_clear(Cluster& cluster, const std::vector<NodeInfo>& nodes, const O
            "; --force begins all the same");
 }
 
-/// Runs the statement, whose connection's client must stay alive, and reports how far Citus is.
+/// Runs the statement, whose connection's client must stay alive, and reports about how far it is.
 /// Asked to stop, it cancels the statement, which Citus then undoes.
 void run_with_progress(Cluster& cluster, const std::string& sql, const std::string& what,
-                       std::int64_t bytes, const Options& o) {
+                       std::int64_t bytes, const std::vector<NodeInfo>& targets, const Options& o) {
+  const auto sizes = [&] {
+    std::int64_t all = 0;
+    std::set<int> seen;
+    for (const auto& t : targets)
+      if (seen.insert(t.id).second)
+        all +=
+            std::stoll(*cluster.on(t).query("SELECT pg_database_size(current_database())")[0][0]);
+    return all;
+  };
+  const auto size_before = sizes();
   Direct worker(cluster.conninfo());
   worker.execute("SET client_connection_check_interval = '1s'");
   const auto pid = *worker.query("SELECT pg_backend_pid()")[0][0];
   auto done = std::async(std::launch::async, [&worker, &sql] { worker.execute(sql); });
   const auto start = std::chrono::steady_clock::now();
   bool cancelled = false;
-  while (done.wait_for(250ms) != std::future_status::ready) {
+  while (done.wait_for(500ms) != std::future_status::ready) {
     if (!cancelled && o.stopped()) {
       cluster.db().query("SELECT pg_cancel_backend($1::int)", {pid});
       cancelled = true;
     }
-    std::int64_t copied = 0;
-    for (const auto& row : cluster.db().query(
-             "SELECT coalesce(sum(target_shard_size), 0)::bigint FROM get_rebalance_progress()"))
-      copied = std::stoll(*row[0]);
+    // Nothing of Citus tells of both moves and splits: what the targets have grown by does.
+    const auto copied = std::clamp<std::int64_t>(sizes() - size_before, 0, bytes);
     const double took =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const double share = bytes > 0 ? static_cast<double>(copied) / static_cast<double>(bytes) : 0;
@@ -61,9 +71,9 @@ void run_with_progress(Cluster& cluster, const std::string& sql, const std::stri
   }
   try {
     done.get();
-  } catch (const Failure&) {  // a cancelled statement's own failure says less than this one
-    if (!cancelled) throw;
+  } catch (const Failure&) {  // what it had made goes now, not in ten minutes
     cluster.db().execute("CALL citus_cleanup_orphaned_resources()");
+    if (!cancelled) throw;
     fail(Code::conflict, "stopped", what + ": stopped and undone");
   }
 }
@@ -144,7 +154,7 @@ void run_move(Cluster& cluster, Operation& op, const Move& move, const Options& 
   run_with_progress(cluster,
                     fmt::format("SELECT citus_move_shard_placement({}, {}, {}, '{}')", s.id,
                                 s.node.id, move.target.id, mode(o)),
-                    named(s), s.bytes, o);
+                    named(s), s.bytes, {move.target}, o);
   o.report(fmt::format(
       "{} moved from {} to {} in {:.1f} s", named(s), s.node.address(), move.target.address(),
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
@@ -172,6 +182,16 @@ bool note_interrupted(const Operation& op, const Options& o) {
   return true;
 }
 
+/// The work of an operation, whose failure goes into the log.
+void logged(Operation& op, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Failure& f) {  // written down, then passed on
+    op.end(f.error().reason == "stopped" ? "stopped" : "failed", f.what());
+    throw;
+  }
+}
+
 /// Runs what `plan` says until nothing is left to do; the plan is made anew after each move, so
 /// that a stop, a crash or another node in between costs nothing.
 bool run_all(Cluster& cluster, Operation& op, const std::function<std::vector<Move>()>& plan,
@@ -185,7 +205,7 @@ bool run_all(Cluster& cluster, Operation& op, const std::function<std::vector<Mo
       return false;
     }
     require_clear(cluster, {moves.front().shard.node, moves.front().target}, o);
-    run_move(cluster, op, moves.front(), o);
+    logged(op, [&] { run_move(cluster, op, moves.front(), o); });
   }
 }
 
@@ -229,16 +249,18 @@ void run_split(Cluster& cluster, const std::string& name, const boost::json::obj
   for (const auto p : points) point_list += fmt::format("{}'{}'", point_list.empty() ? "" : ",", p);
   for (const auto& t : targets)
     node_list += fmt::format("{}{}", node_list.empty() ? "" : ",", t.id);
-  run_with_progress(cluster,
-                    fmt::format("SELECT citus_split_shard_by_split_points({}, ARRAY[{}], "
-                                "ARRAY[{}], '{}')",
-                                shard.id, point_list, node_list, mode(o)),
-                    named(shard), shard.bytes, o);
-  std::vector<ShardGroup> pieces;
-  for (auto& s : cluster.shards())
-    if (s.first >= shard.first && s.last <= shard.last) pieces.push_back(std::move(s));
-  compare_rows(cluster, op, shard, pieces, o);
-  op.end("done", fmt::format("{} shards", pieces.size()));
+  logged(op, [&] {
+    run_with_progress(cluster,
+                      fmt::format("SELECT citus_split_shard_by_split_points({}, ARRAY[{}], "
+                                  "ARRAY[{}], '{}')",
+                                  shard.id, point_list, node_list, mode(o)),
+                      named(shard), shard.bytes, targets, o);
+    std::vector<ShardGroup> pieces;
+    for (auto& s : cluster.shards())
+      if (s.first >= shard.first && s.last <= shard.last) pieces.push_back(std::move(s));
+    compare_rows(cluster, op, shard, pieces, o);
+  });
+  op.end("done", fmt::format("{} shards", targets.size()));
 }
 
 }  // namespace
@@ -291,59 +313,27 @@ void move_shard(Cluster& cluster, std::int64_t shard, const std::string& node, c
   if (o.dry_run) return;
   Operation op(cluster, "move", {{"shard", shard}, {"node", node}});
   note_interrupted(op, o);
-  run_move(cluster, op, move, o);
+  logged(op, [&] { run_move(cluster, op, move, o); });
   op.end("done", "");
 }
 
 std::vector<Move> plan_balance(Cluster& cluster, Balance by) {
-  struct Load {
-    NodeInfo node;
-    double weight = 0;
-    std::vector<ShardGroup> shards;
-  };
-  std::vector<Load> loads;
-  for (const auto& n : cluster.workers())
-    if (n.active) loads.push_back({n, 0, {}});
-  double all = 0;
-  // A shard without rows has some weight too, or empty ones would all stay where they are.
-  const auto weight = [by](const ShardGroup& s) {
-    return by == Balance::shards ? 1.0 : static_cast<double>(std::max<std::int64_t>(s.bytes, 1));
-  };
+  auto workers = cluster.workers();
+  std::erase_if(workers, [](const NodeInfo& n) { return !n.active; });
+  std::vector<bool> takes;
+  for (const auto& n : workers) takes.push_back(n.takes_shards);
+  std::vector<ShardGroup> shards;
+  std::vector<BalanceShard> weights;
   for (auto& s : cluster.shards()) {
-    const auto at = std::ranges::find(loads, s.node.id, [](const Load& l) { return l.node.id; });
-    if (at == loads.end()) continue;
-    at->weight += weight(s);
-    all += weight(s);
-    at->shards.push_back(std::move(s));
+    const auto at = std::ranges::find(workers, s.node.id, &NodeInfo::id);
+    if (at == workers.end()) continue;
+    const double weight = by == Balance::shards ? 1.0 : static_cast<double>(s.bytes);
+    weights.push_back({weight, static_cast<std::size_t>(at - workers.begin())});
+    shards.push_back(std::move(s));
   }
   std::vector<Move> out;
-  for (int guard = 0; guard < 100000; ++guard) {
-    const auto takes = [](const Load& l) { return l.node.takes_shards; };
-    auto target = std::ranges::min_element(
-        loads, {}, [&](const Load& l) { return takes(l) ? l.weight : all * 2; });
-    if (target == loads.end() || !takes(*target)) break;
-    // First those who may keep none; then the fullest.
-    auto source =
-        std::ranges::find_if(loads, [&](const Load& l) { return !takes(l) && !l.shards.empty(); });
-    const bool drain = source != loads.end();
-    if (!drain) source = std::ranges::max_element(loads, {}, &Load::weight);
-    const double gap = source->weight - target->weight;
-    // The largest shard that makes both better, and only where it is worth a move.
-    auto best = source->shards.end();
-    for (auto s = source->shards.begin(); s != source->shards.end(); ++s) {
-      const bool useful = drain || (weight(*s) < gap && weight(*s) * 2 <= gap * 1.5);
-      if (useful && (best == source->shards.end() || weight(*s) > weight(*best))) best = s;
-    }
-    const double mean = all / static_cast<double>(std::ranges::count_if(loads, takes));
-    if (best == source->shards.end() || (!drain && gap < mean * 0.1)) break;
-    out.push_back({*best, target->node});
-    source->weight -= weight(*best);
-    target->weight += weight(*best);
-    auto moved = std::move(*best);
-    source->shards.erase(best);
-    moved.node = target->node;
-    target->shards.push_back(std::move(moved));
-  }
+  for (const auto& m : balance(std::move(weights), takes))
+    out.push_back({shards[m.shard], workers[m.target]});
   return out;
 }
 
@@ -430,7 +420,7 @@ void add_node(Cluster& cluster, const std::string& administrator, const Options&
                {{"node", pg::option_of(administrator, "host") + ":" +
                              pg::option_of(administrator, "port")}});
   note_interrupted(op, o);
-  add(setup, o.report);
+  logged(op, [&] { add(setup, o.report); });
   op.end("done", "");
 }
 

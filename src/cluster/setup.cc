@@ -83,10 +83,30 @@ class Init {
     join_nodes();
     Direct cell(in_cell(s_.coordinator));
     execute_all(cell, file_text("coordinator.sql"));
+    choose_plans();
     distribute_tables(in_cell(s_.coordinator), s_.tables, report_);
   }
 
  private:
+  /// Plans are made anew for each statement, at two to three times the cost, only where the
+  /// extension would leak.
+  void choose_plans() {
+    if (s_.workers.empty()) return;
+    const auto leak = plan_leak(in_cell(s_.coordinator));
+    constexpr std::int64_t kTolerable = 1024;
+    report_("a plan that is used again keeps " + std::to_string(leak) + " bytes a run: plans are " +
+            (leak > kTolerable ? "made anew each time" : "kept"));
+    if (leak > kTolerable) return;  // as roles.sql has set it
+    auto servers = s_.workers;
+    servers.push_back(s_.coordinator);
+    for (const auto& server : servers) {
+      Direct db(pg::with_options(server, {{"dbname", "postgres"}}));
+      for (const char* role : {"coditect_app", "coditect_operator", "coditect_maintenance"})
+        db.execute(std::string("ALTER ROLE ") + role + " IN DATABASE " + db.quote_name(s_.cell) +
+                   " RESET plan_cache_mode");
+    }
+  }
+
   std::string in_cell(const std::string& conninfo) const {
     return pg::with_options(conninfo, {{"dbname", s_.cell}});
   }
@@ -150,8 +170,14 @@ class Init {
       set_password(db, kClusterRole, it->second.reveal(), "");
     execute_all(db, with_cell(file_text("roles.sql"), quoted_cell));
     db.execute("ALTER DATABASE " + quoted_cell + " SET citus.shard_count = " + shard_count());
-    for (const auto& [name, value] : settings_in("setup/settings.conf"))
-      db.execute("ALTER SYSTEM SET " + name + " = " + db.quote_text(value));
+    for (auto [name, value] : settings_in("setup/settings.conf")) {
+      const bool optional = name.starts_with('?');
+      if (optional) name.erase(0, 1);
+      if (optional && db.query("SELECT 1 FROM pg_settings WHERE name = $1", {name}).empty())
+        continue;
+      db.execute("ALTER SYSTEM SET " + name + " = " +
+                 (value.contains(',') ? value : db.quote_text(value)));
+    }
     if (!s_.node_conninfo.empty() || db.query("SELECT source FROM pg_settings WHERE name = "
                                               "'citus.node_conninfo'")[0][0] == "default")
       db.execute("ALTER SYSTEM SET citus.node_conninfo = " +
@@ -261,6 +287,40 @@ std::vector<std::string> missing_for_node(const std::string& administrator) {
                     want + ": set it and restart the server");
   }
   return out;
+}
+
+std::int64_t plan_leak(const std::string& coordinator_cell) {
+  Direct db(coordinator_cell);
+  db.execute("DROP TABLE IF EXISTS coditect_cluster.plan_probe");
+  db.execute("CREATE TABLE coditect_cluster.plan_probe (tenant_id bigint PRIMARY KEY)");
+  db.execute(
+      "SELECT create_distributed_table('coditect_cluster.plan_probe', 'tenant_id', colocate_with "
+      "=> "
+      "'none', shard_count => 1)");
+  const auto place = db.query(
+      "SELECT n.nodename, n.nodeport FROM pg_dist_shard s JOIN pg_dist_placement p USING (shardid) "
+      "JOIN pg_dist_node n USING (groupid) WHERE s.logicalrelid = "
+      "'coditect_cluster.plan_probe'::regclass");
+  std::int64_t kept = 0;
+  {
+    Direct worker(pg::with_options(
+        coordinator_cell, {{"host", *place[0][0]}, {"hostaddr", ""}, {"port", *place[0][1]}}));
+    worker.execute("SET plan_cache_mode = 'force_generic_plan'");
+    worker.execute(
+        "PREPARE probe (bigint) AS SELECT tenant_id FROM coditect_cluster.plan_probe WHERE "
+        "tenant_id = $1");
+    const auto memory = [&worker] {
+      return std::stoll(
+          *worker.query("SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts")[0][0]);
+    };
+    constexpr int kWarm = 20, kRuns = 300;
+    for (int i = 0; i < kWarm; ++i) worker.execute("EXECUTE probe (1)");
+    const auto before = memory();
+    for (int i = 0; i < kRuns; ++i) worker.execute("EXECUTE probe (1)");
+    kept = std::max<std::int64_t>(memory() - before, 0) / kRuns;
+  }
+  db.execute("DROP TABLE coditect_cluster.plan_probe");
+  return kept;
 }
 
 void update_ports(const Setup& setup, const std::map<std::string, std::string>& moved,

@@ -1,6 +1,7 @@
 #include "cluster/status.h"
 
 #include <algorithm>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -75,20 +76,25 @@ json::array biggest(const std::map<std::int64_t, std::pair<double, double>>& ten
   return out;
 }
 
-/// Of the last full period of citus.stat_tenants_period.
-json::array busiest(Cluster& cluster, int most) {
-  return rows_of(
-      cluster.db(),
-      "SELECT tenant_attribute AS tenant_id, sum(query_count_in_last_period) AS queries, "
-      "round(sum(cpu_usage_in_last_period)::numeric, 3)::float8 AS cpu_seconds FROM "
-      "citus_stat_tenants WHERE query_count_in_last_period > 0 GROUP BY 1 ORDER BY 3 "
-      "DESC LIMIT " +
-          std::to_string(most));
+void track_tenants(Cluster& cluster, bool on) {
+  for (const auto& node : cluster.nodes()) {
+    auto db = cluster.on(node);
+    db.execute(std::string("ALTER SYSTEM SET citus.stat_tenants_track = ") +
+               (on ? "'all'" : "'none'"));
+    db.execute("SELECT pg_reload_conf()");
+  }
 }
 
 std::string bytes_text(const json::value& bytes) {
   const auto b = bytes.to_number<double>();
   return b < 10e6 ? fmt::format("{:.0f} kB", b / 1024) : fmt::format("{:.1f} MB", b / (1 << 20));
+}
+
+/// The tenant's slug, where somebody has added it.
+std::string named(const json::value& tenant) {
+  if (tenant.as_object().contains("slug")) return std::string(tenant.at("slug").as_string());
+  const auto& id = tenant.at("tenant_id");
+  return id.is_string() ? std::string(id.as_string()) : json::serialize(id);
 }
 
 void add_warnings(json::object& status) {
@@ -126,6 +132,24 @@ void add_warnings(json::object& status) {
 }
 
 }  // namespace
+
+json::array busiest_tenants(Cluster& cluster, double seconds, int most,
+                            const std::function<bool()>& stopped) {
+  track_tenants(cluster, true);
+  cluster.db().execute("SELECT citus_stat_tenants_reset()");
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  while (std::chrono::steady_clock::now() < end && !stopped())
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  auto found = rows_of(
+      cluster.db(),
+      "SELECT tenant_attribute AS tenant_id, sum(query_count_in_this_period + "
+      "query_count_in_last_period) AS queries, round(sum(cpu_usage_in_this_period + "
+      "cpu_usage_in_last_period)::numeric, 3)::float8 AS cpu_seconds FROM citus_stat_tenants GROUP "
+      "BY 1 ORDER BY 3 DESC, 2 DESC LIMIT " +
+          std::to_string(most));
+  track_tenants(cluster, false);
+  return found;
+}
 
 json::object status(Cluster& cluster, int top_tenants, bool with_shards) {
   json::object out;
@@ -179,11 +203,6 @@ json::object status(Cluster& cluster, int top_tenants, bool with_shards) {
   out["skew"] = all > 0 ? largest / (all / takers) : 1.0;
   if (with_shards) out["shards"] = std::move(shard_list);
   out["tenants_by_size"] = biggest(tenants, top_tenants);
-  try {
-    out["tenants_by_load"] = busiest(cluster, top_tenants);
-  } catch (const Failure&) {  // it asks every node, too
-    out["tenants_by_load"] = json::array();
-  }
   auto latest = operations(cluster, 1);
   if (!latest.empty()) out["operation"] = std::move(latest.front());
   add_warnings(out);
@@ -233,13 +252,15 @@ std::string status_text(const json::object& s) {
   }
   if (!s.at("tenants_by_size").as_array().empty()) out += "\nlargest tenants (by statistics)\n";
   for (const auto& t : s.at("tenants_by_size").as_array())
-    out += fmt::format("  {:<20} {:>12} rows {:>11}\n", t.at("tenant_id").to_number<std::int64_t>(),
+    out += fmt::format("  {:<20} {:>12} rows {:>11}\n", named(t),
                        t.at("rows").to_number<std::int64_t>(), bytes_text(t.at("bytes")));
-  if (!s.at("tenants_by_load").as_array().empty()) out += "\nbusiest tenants of the last minute\n";
-  for (const auto& t : s.at("tenants_by_load").as_array())
-    out += fmt::format(
-        "  {:<20} {:>12} queries {:>8.3f} s of CPU\n", std::string(t.at("tenant_id").as_string()),
-        t.at("queries").to_number<std::int64_t>(), t.at("cpu_seconds").to_number<double>());
+  if (const auto* busy = s.if_contains("tenants_by_load")) {
+    out += "\nbusiest tenants\n";
+    for (const auto& t : busy->as_array())
+      out += fmt::format("  {:<20} {:>12} queries {:>8.3f} s of CPU\n", named(t),
+                         t.at("queries").to_number<std::int64_t>(),
+                         t.at("cpu_seconds").to_number<double>());
+  }
   if (s.contains("operation")) {
     const auto& op = s.at("operation").as_object();
     out += fmt::format("\nlast operation: {} {} ({}, {})\n",

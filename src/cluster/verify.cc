@@ -110,8 +110,6 @@ std::vector<std::string> verify(Cluster& cluster, std::span<const schema::Table>
     const auto conninfo = cluster.conninfo_of(node);
     try {
       auto db = cluster.on(node);
-      for (const auto& line : schema::verify_cell(conninfo, tables))
-        problems.push_back(node.address() + ": " + line);
       check_silent(db, node, problems);
       std::set<std::string> leftovers;
       for (const auto& row :
@@ -119,6 +117,14 @@ std::vector<std::string> verify(Cluster& cluster, std::span<const schema::Table>
                               "pg_dist_cleanup WHERE node_group_id = $1::int",
                               {std::to_string(node.group)}))
         leftovers.insert(row[0].value_or(""));
+      for (const auto& line : schema::verify_cell(conninfo, tables))
+        if (std::ranges::none_of(leftovers, [&line](const auto& name) {
+              return line.starts_with("table " + name + " ");
+            }))
+          problems.push_back(node.address() + ": " + line);
+      if (!leftovers.empty())
+        report(node.address() + ": " + std::to_string(leftovers.size()) +
+               " leftovers of moves wait to be dropped");
       const auto here = shapes_of(db);
       for (const auto& [name, shape] : parents) {
         const auto at = here.find(name);

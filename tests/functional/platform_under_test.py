@@ -162,10 +162,15 @@ class Platform:
 
     def sql(self, sql, database="coditect_cell"):
         """As the administrator, who is above row-level security."""
-        secrets, server = self.values("secrets"), "postgres"
+        server = "postgres"
         if database == "coditect_cell" and os.path.exists(self.path("citus")):
             server = self.values("citus")["coordinator"]
-        done = subprocess.run(["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql,
+        return self.sql_at(server, sql, database=database)
+
+    def sql_at(self, server, *statements, database="coditect_cell"):
+        """The same on a server by name, each statement by itself."""
+        secrets = self.values("secrets")
+        done = subprocess.run(["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", *(w for s in statements for w in ("-c", s)),
                                f"host=127.0.0.1 port={self.values('ports')[server]} user=coditect_admin dbname={database}"],
                               env={**clean_environment(), "PGPASSWORD": secrets["postgres"]}, capture_output=True, text=True)
         if done.returncode:

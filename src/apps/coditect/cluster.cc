@@ -69,18 +69,23 @@ std::string slug_of(const ProgramSettings& s, std::int64_t tenant) {
 
 /// Numbers of tenants are for programs; people know slugs.
 void add_slugs(const ProgramSettings& s, boost::json::object& status) {
-  for (const char* list : {"tenants_by_size", "tenants_by_load"})
+  for (const char* list : {"tenants_by_size", "tenants_by_load"}) {
+    if (!status.contains(list)) continue;
     for (auto& t : status[list].as_array()) {
       auto& id = t.as_object()["tenant_id"];
       const auto number =
           id.is_string() ? std::atoll(id.as_string().c_str()) : id.to_number<std::int64_t>();
       t.as_object()["slug"] = slug_of(s, number);
     }
+  }
 }
 
 int show_status(cluster::Cluster& c, const ProgramSettings& s, const ClusterOptions& o) {
   do {
     auto status = cluster::status(c, o.top, o.shards);
+    if (o.load > 0)
+      status["tenants_by_load"] =
+          cluster::busiest_tenants(c, o.load, o.top, [] { return stop_asked != 0; });
     add_slugs(s, status);
     if (o.json)
       say(boost::json::serialize(status));
@@ -149,8 +154,18 @@ int init(const Application& application, ProgramSettings& s, const ClusterOption
 /// With a superuser for the new server: the setting's options at the new address.
 std::string administrator_at(const ClusterOptions& o, const cluster::Cluster& c) {
   const auto [host, port] = cluster::parse_address(o.node, "NODE");
-  const auto base = o.administrator.empty() ? c.conninfo() : o.administrator;
-  return pg::with_options(base, {{"host", host}, {"hostaddr", ""}, {"port", std::to_string(port)}});
+  auto base = o.administrator;
+  if (base.empty()) {
+    // Of a running 'coditect up', whose servers all have the same; else the cluster's own role.
+    const auto secrets = StateDir::open(o.state).read_values("secrets");
+    const auto known = secrets.find("postgres");
+    base = known == secrets.end() ? c.conninfo()
+                                  : pg::with_options(c.conninfo(), {{"user", "coditect_admin"},
+                                                                    {"password", known->second}});
+  }
+  return pg::with_options(
+      base,
+      {{"host", host}, {"hostaddr", ""}, {"port", std::to_string(port)}, {"dbname", "postgres"}});
 }
 
 }  // namespace
@@ -160,7 +175,14 @@ int cluster(const std::string& command, const Application& application, ProgramS
   std::signal(SIGINT, [](int) { stop_asked = 1; });
   std::signal(SIGTERM, [](int) { stop_asked = 1; });
   if (command == "init") return init(application, s, o);
-  if (s.database.url.empty() && s.cell.url.empty()) settings_from_state(s, o.state);
+  if (s.database.url.empty() && s.cell.url.empty()) {
+    settings_from_state(s, o.state);
+    if (s.cell.url.empty() && !StateDir::open(o.state).read_file("citus"))
+      fail(Code::failed_precondition, "not_a_cluster",
+           "the cell of " + o.state +
+               " is one PostgreSQL: 'coditect up --citus 3' makes it a cluster, 'coditect cluster "
+               "init' one of your own servers");
+  }
   cluster::Cluster c(s.cell_conninfo(cluster::kClusterRole, s.database.cluster_password));
   MoveProgress line;
   cluster::Options options;

@@ -5,6 +5,8 @@
 #include "apps/coditect/application.h"
 #include "apps/coditect/program_settings.h"
 #include "attack/campaign.h"
+#include "cluster/capacity.h"
+#include "cluster/simulate.h"
 
 /// One function per subcommand: read settings, construct, run. Each returns the exit code or throws
 /// a Failure, which main() prints.
@@ -73,13 +75,29 @@ struct ClusterOptions {
   std::int64_t shard = 0;
   int pieces = 2;
   int top = 5, last = 10;
-  double every = 2;
+  double every = 2, load = 0;
   bool by_shards = false, json = false, watch = false, shards = false, rows = false;
   bool dry_run = false, force = false, block_writes = false, keep = false;
 };
 /// One of the commands below `coditect cluster`.
 int cluster(const std::string& command, const Application& application, ProgramSettings& settings,
             const ClusterOptions& options);
+
+/// A guided drill on a private cluster of this program's.
+int rehearse(const std::string& program, const ClusterOptions& options);
+
+struct PlanOptions {
+  cluster::Workload workload;
+  std::string costs, prices, svg;
+  bool json = false;
+};
+/// Capacity and cost over the months.
+int plan(const PlanOptions& options);
+struct SimulateOptions {
+  cluster::Simulation simulation;
+  bool json = false;
+};
+int simulate(const SimulateOptions& options);
 
 struct NewSliceOptions {
   std::string name;      ///< plural: "invoices"
