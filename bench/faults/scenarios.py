@@ -716,7 +716,7 @@ def citus_worker_replaced(stage):
               "-c", "max_replication_slots=32", "-c", "max_wal_senders=32", "-c", "citus.node_conninfo=sslmode=prefer",
               "-c", "max_prepared_transactions=800"]
     standby = subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    stage.cleanup.callback(lambda: (standby.terminate(), standby.wait(20)))
+    stage.cleanup.callback(lambda: (standby.send_signal(signal.SIGINT), standby.wait(20)))
     # Synchronous from here on: what is acknowledged is there too.
     wait_until(lambda: platform.sql_at(stage.worker, "SELECT count(*) FROM pg_stat_replication") == "1", 30)
     platform.sql_at(stage.worker, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")

@@ -202,6 +202,18 @@ class Api(PlatformTest):
         back = [other.post(other.own("/undelete"), headers={"Idempotency-Key": "b"}).status for _ in range(2)]
         self.assertEqual(back, [200, 200])
 
+    def test_labels_titles_and_comments_are_edited(self):
+        project = self.project(self.a)
+        task = self.a.own(f"/tasks/{self.task(self.a, project, 'First words', labels=['red', 'blue'])}")
+        self.assertEqual(self.a.patch(task, {"labels": ["green"], "title": "Second thoughts"}).status, 200)
+        found = lambda query: [t["title"] for t in self.a.get(self.a.own(f"/tasks?project_id={project}&{query}")).json["items"]]  # noqa: E731
+        self.assertEqual(found("label=green"), ["Second thoughts"])
+        self.assertEqual(found("label=red"), [])
+        self.assertEqual(found("q=thoughts"), ["Second thoughts"])
+        self.assertEqual(found("q=first"), [])
+        made = self.a.post(self.a.own("/comments"), {"task_id": task.rsplit("/", 1)[1], "body": "one"}).json
+        self.assertEqual(self.a.patch(self.a.own(f"/comments/{made['id']}"), {"body": "two"}).json["body"], "two")
+
     def test_the_same_idempotency_key_at_once_makes_one_row(self):
         answers = []
 
