@@ -110,6 +110,27 @@ def figures():
                   "| way | ours/s | peer/s | ratio |", "|---|---|---|---|",
                   f"| signup beside Argon2id alone | {mid(onboard['signup'], 'signups'):.1f} | {mid(onboard['signup'], 'bound'):.1f} | **{mid(onboard['signup'], 'ratio'):.2f}** |",
                   f"| import of {onboard['tenants']:,} beside COPY | {mid(onboard['bulk'], 'import'):,.0f} | {mid(onboard['bulk'], 'copy'):,.0f} | **{mid(onboard['bulk'], 'ratio'):.2f}** |", ""]
+    citus, moves = load("citus"), load("rebalance")
+    if citus:
+        lines += [f"### citus ({citus['at']}, {citus['commit']})", "",
+                  f"{citus['version']} with {citus['workers']} workers, PostgreSQL {citus['postgres'].split(' ')[0]}, all on one machine. Without HTTP: 8 clients, each "
+                  "transaction in a flush of its own. Over HTTP 64 connections over 10,000 tenants: nearly each request also checks its key, which on Citus costs as much as the read.", "",
+                  "| case | by our routing/s | through the coordinator/s | PostgreSQL/s | vs coordinator | vs PostgreSQL | CPU us: workers | coordinator | PostgreSQL |",
+                  "|---|---|---|---|---|---|---|---|---|"]
+        mid = lambda rows, k: sorted(r[k] for r in rows)[len(rows) // 2]  # noqa: E731
+        for level, title in (("sql", "transaction"), ("http", "HTTP")):
+            for kind, ways in citus["rounds"][level].items():
+                if ways["worker"]:
+                    f = citus["figures"][f"{level}.{kind}"]
+                    lines.append(f"| {title}, {kind} | {mid(ways['worker'], 'per_second'):,.0f} | {mid(ways['coordinator'], 'per_second'):,.0f} | {mid(ways['postgres'], 'per_second'):,.0f} "
+                                 f"| **{f['vs_coordinator']:.2f}** | **{f['vs_postgres']:.2f}** | {mid(ways['worker'], 'workers_us'):.0f} | {f['coordinator_us']:.1f} | {mid(ways['postgres'], 'postgres_us'):.0f} |")
+        lines.append("")
+    if moves:
+        lines += [f"### rebalance ({moves['at']}, {moves['commit']})", "",
+                  f"{moves['rate']} requests a second while a fourth worker is added and {moves['moves']} shards move to it, and while the shard of a tenant with {moves['rows']:,} tasks moves.", "",
+                  "| phase | seconds | requests | failed | p50 ms | p99 ms | worst ms |", "|---|---|---|---|---|---|---|"]
+        lines += [f"| {n} | {m['seconds']:.1f} | {m['requests']:,} | **{m['failed']}** | {m['p50_ms']:.1f} | {m['p99_ms']:.1f} | **{m['worst_ms']:.0f}** |" for n, m in moves["phases"].items()]
+        lines.append("")
     faults = load("faults")
     if faults:
         lines += [f"### faults ({faults['at']}, {faults['commit']})", "",

@@ -25,6 +25,17 @@ const pg::Command kShards{
     "s.shardminvalue IS NOT NULL ORDER BY s.shardminvalue::int",
     {}};
 
+const pg::Command kSizes{
+    {},
+    "SELECT nodename || ':' || nodeport, sum(shard_size)::bigint FROM citus_shards GROUP BY 1",
+    {}};
+
+struct SizeRow {
+  std::string node;
+  std::int64_t bytes = 0;
+};
+BOOST_DESCRIBE_STRUCT(SizeRow, (), (node, bytes))
+
 struct ShardRow {
   std::int64_t id = 0;
   std::int32_t first = 0, last = 0;
@@ -196,6 +207,17 @@ Async<> CellWatch::run() {
     if (std::exchange(trouble_, false)) co_await async::sleep_for(std::min(interval_, 100ms));
     co_await look();
   }
+}
+
+Async<int> CellWatch::measure_sizes(pg::Pool& operators, Deadline deadline) {
+  if (!map_) co_return 0;
+  const auto result = co_await pg::read(operators, deadline, {}, kSizes);
+  for (const auto& row : pg::decode_rows<SizeRow>(result.get()))
+    metrics_
+        .gauge("coditect_cell_bytes", "Bytes of tenants' tables and indexes on the node",
+               {{"node", row.node}})
+        .Set(static_cast<double>(row.bytes));
+  co_return 0;
 }
 
 void CellWatch::publish(std::optional<ShardMap> found) {

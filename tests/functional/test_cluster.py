@@ -105,6 +105,15 @@ class Cluster(unittest.TestCase):
                     p.wait(10)
         return Held()
 
+    def test_metrics_tell_of_each_node(self):
+        def value(name, address):
+            lines = [line for line in self.acme.get("/metrics").body.splitlines() if line.startswith(name) and address in line]
+            return float(lines[0].rsplit(" ", 1)[1]) if lines else 0
+        for address in self.workers():
+            wait_until(lambda: value("coditect_cell_bytes", address) > 100000, 70, 1)  # noqa: B023
+            self.assertGreater(value("coditect_cell_shards", address), 0)
+            self.assertGreater(value(f'coditect_db_wait_seconds_count{{pool="cell@{address}"}}', ""), 0)
+
     def test_a_move_names_what_is_in_its_way(self):
         shard = self.shard_of(self.acme)
         target = next(w for w in self.workers() if w != self.node_of(shard))

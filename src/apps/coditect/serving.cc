@@ -331,7 +331,12 @@ Async<int> Serving::round(OnLoop& on, std::string holder) {
                 tenancy::Lifecycle::purge(
                     on.directory_maintenance, on.cell_maintenance, on.cell_operator,
                     application_.purge, [this] { return knows_all_tables(); }, after(kRound)));
-  co_await step("expired", drop_expired(on, after(kRound)));
+    co_await step("expired", drop_expired(on, after(kRound)));
+  constexpr auto kSizesEvery = 60s;
+  if (std::chrono::steady_clock::now() >= measure_sizes_at_) {
+    measure_sizes_at_ = std::chrono::steady_clock::now() + kSizesEvery;
+    co_await step("sizes", cell_watch_->measure_sizes(on.cell_operator, after(kRound)));
+  }
   // Done: whoever is next need not wait for the end of the lease.
   co_await tenancy::take_lease(on.directory_maintenance, "maintenance", holder, 0s, after(kRound));
   co_return 0;
