@@ -76,7 +76,8 @@ class CellWatch {
   Async<> start();
   Async<> stop() { return tasks_.stop(); }
 
-    /// Exports how many bytes each node holds, by a pool of a role that may ask; nothing where the cell
+  /// Exports how many bytes each node holds, by a pool of a role that may ask; nothing where the
+  /// cell
   /// is no cluster. It asks every node.
   Async<int> measure_sizes(pg::Pool& operators, Deadline deadline);
 

@@ -292,6 +292,16 @@ class Conversion(unittest.TestCase):
         self.assertEqual(len(acme.get(acme.own("/projects")).json["items"]), 2)
 
 
+@unittest.skipUnless(has_citus(), "the extension citus is not installed")
+class Drill(unittest.TestCase):
+    def test_the_rehearsal_goes_through_and_leaves_nothing(self):
+        done = subprocess.run([BINARY, "cluster", "rehearse", "--yes"], capture_output=True, text=True, env=clean_environment(), timeout=400)
+        self.assertEqual(done.returncode, 0, done.stdout[-3000:] + done.stderr)
+        self.assertIn("every node agrees with the registry", done.stdout)
+        state = done.stdout.split("private cluster in ")[1].split(";")[0]
+        self.assertFalse(os.path.exists(state))
+
+
 class WithoutCitus(unittest.TestCase):
     def test_it_is_said_how_to_get_it(self):
         if has_citus():

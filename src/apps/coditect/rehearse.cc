@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,22 +43,13 @@ class Drill {
     for (const auto& w : words) shown += " " + w;
     fmt::print("$ {}\n", shown);
     std::fflush(stdout);
-    words.insert(words.begin(), program_);
-    words.insert(words.end(), {"--state", state_});
-    std::vector<char*> argv;
-    for (auto& w : words) argv.push_back(w.data());
-    argv.push_back(nullptr);
-    const pid_t child = fork();
-    if (child == 0) {
-      execv("/proc/self/exe", argv.data());
-      _exit(127);
-    }
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    const int code = exit_code_of(std::move(words), false);
     if (code != expect)
       fail(Code::internal, "drill_failed", fmt::format("'{}' ended with {}", shown, code));
+  }
+
+  bool succeeds(std::vector<std::string> words) {
+    return exit_code_of(std::move(words), true) == 0;
   }
 
   std::map<std::string, std::string> ports() const {
@@ -86,6 +78,28 @@ class Drill {
   }
 
  private:
+  int exit_code_of(std::vector<std::string> words, bool silent) {
+    words.insert(words.begin(), program_);
+    words.insert(words.end(), {"--state", state_});
+    std::vector<char*> argv;
+    for (auto& w : words) argv.push_back(w.data());
+    argv.push_back(nullptr);
+    const pid_t child = fork();
+    if (child == 0) {
+      if (silent) {
+        const int null = open("/dev/null", O_WRONLY);
+        dup2(null, 1);
+        dup2(null, 2);
+      }
+      execv("/proc/self/exe", argv.data());
+      _exit(127);
+    }
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
   std::string program_, state_;
   bool ask_;
   int number_ = 0;
@@ -128,7 +142,7 @@ void play(Drill& drill) {
     const auto text = drill.server("citus-worker-2");
     return text != before && kill(text, 0) == 0;
   });
-  std::this_thread::sleep_for(2s);
+  drill.wait("every node answers again", [&] { return drill.succeeds({"cluster", "verify"}); });
   drill.run({"cluster", "status"});
 
   drill.step("Is everything where it belongs?",

@@ -331,7 +331,7 @@ Async<int> Serving::round(OnLoop& on, std::string holder) {
                 tenancy::Lifecycle::purge(
                     on.directory_maintenance, on.cell_maintenance, on.cell_operator,
                     application_.purge, [this] { return knows_all_tables(); }, after(kRound)));
-    co_await step("expired", drop_expired(on, after(kRound)));
+  co_await step("expired", drop_expired(on, after(kRound)));
   constexpr auto kSizesEvery = 60s;
   if (std::chrono::steady_clock::now() >= measure_sizes_at_) {
     measure_sizes_at_ = std::chrono::steady_clock::now() + kSizesEvery;

@@ -50,7 +50,7 @@ class Serving {
   async::Loops loops_;
   std::unique_ptr<tenancy::DirectoryFeed> feed_;
   std::vector<std::unique_ptr<OnLoop>> on_loops_;
-    std::unique_ptr<tenancy::CellWatch> cell_watch_;
+  std::unique_ptr<tenancy::CellWatch> cell_watch_;
   std::chrono::steady_clock::time_point measure_sizes_at_{};
   std::unique_ptr<async::TaskGroup> background_;
   int port_ = 0;
