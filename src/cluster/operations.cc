@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "cluster/balance.h"
+#include "cluster/compare.h"
 #include "pg/conninfo.h"
 #include "tenancy/shard_map.h"
 
@@ -99,47 +100,61 @@ std::vector<std::string> shard_names(const ShardGroup& group) {
   return out;
 }
 
-/// Compares what a move left on its source, where nobody writes any more, with the copies, where
-/// work goes on. Fewer rows than were left are loss, or deletes since: told apart by looking twice.
-void compare_rows(Cluster& cluster, Operation& op, const ShardGroup& before,
-                  const std::vector<ShardGroup>& after, const Options& o) {
-  const auto old_rows = count_rows(cluster, before.node, shard_names(before));
-  std::vector<std::int64_t> new_rows(before.tables.size());
+/// By the order of `before.tables`.
+std::vector<Tally> tally(Cluster& cluster, const ShardGroup& before,
+                         const std::vector<ShardGroup>& after) {
+  std::vector<Tally> out(before.tables.size());
+  const auto left = count_rows(cluster, before.node, shard_names(before));
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i].table = before.tables[i].name, out[i].source = left[i];
   for (const auto& piece : after) {
     const auto rows = count_rows(cluster, piece.node, shard_names(piece));
-    for (std::size_t i = 0; i < before.tables.size(); ++i) {
+    auto db = cluster.on(piece.node);
+    for (std::size_t k = 0; k < piece.tables.size(); ++k) {
       const auto at =
-          std::ranges::find(piece.tables, before.tables[i].name, &ShardGroup::Table::name);
-      if (at == piece.tables.end()) continue;
-      new_rows[i] += rows[static_cast<std::size_t>(at - piece.tables.begin())].value_or(0);
+          std::ranges::find(before.tables, piece.tables[k].name, &ShardGroup::Table::name);
+      if (at == before.tables.end()) continue;
+      auto& t = out[static_cast<std::size_t>(at - before.tables.begin())];
+      t.target += rows[k].value_or(0);
+      t.deleted +=
+          std::stoll(*db.query("SELECT coalesce(pg_stat_get_tuples_deleted(to_regclass($1)), 0)",
+                               {piece.tables[k].shard_name})[0][0]);
     }
   }
-  boost::json::object detail;
-  std::string missing;
-  std::int64_t total = 0;
-  bool left = false;
-  for (std::size_t i = 0; i < before.tables.size(); ++i) {
-    const auto& name = before.tables[i].name;
-    detail[name] = boost::json::object{
-        {"source", old_rows[i] ? boost::json::value(*old_rows[i]) : boost::json::value(nullptr)},
-        {"target", new_rows[i]}};
-    total += new_rows[i];
-    left = left || old_rows[i].has_value();
-    if (old_rows[i] && new_rows[i] < *old_rows[i])
-      missing += fmt::format("{}{}: {} rows of {}", missing.empty() ? "" : ", ", name, new_rows[i],
-                             *old_rows[i]);
+  return out;
+}
+
+/// Compares what a move left on its source with the copies. A copy may have fewer rows only where
+/// as many were deleted from it since; the server counts those with a delay of a second.
+void compare_rows(Cluster& cluster, Operation& op, const ShardGroup& before,
+                  const std::vector<ShardGroup>& after, const Options& o) {
+  auto counts = tally(cluster, before, after);
+  if (std::ranges::any_of(counts, is_short)) {
+    std::this_thread::sleep_for(1500ms);
+    counts = tally(cluster, before, after);
   }
+  boost::json::object detail;
+  std::string gone;
+  std::int64_t total = 0;
+  for (const auto& t : counts) {
+    detail[t.table] = boost::json::object{
+        {"source", t.source ? boost::json::value(*t.source) : boost::json::value(nullptr)},
+        {"target", t.target},
+        {"deleted_since", t.deleted}};
+    total += t.target;
+    if (!t.source) gone = t.table;
+  }
+  const auto missing = losses(counts);
   op.event("compared", detail);
-  if (!left)
+  if (!gone.empty())
     fail(Code::internal, "nothing_to_compare",
-         "the source's copy of shard " + std::to_string(before.id) +
+         "what shard " + std::to_string(before.id) + " had of " + gone +
              " is gone before its rows could be compared");
   if (!missing.empty())
     fail(Code::internal, "rows_missing",
          "after the move of shard " + std::to_string(before.id) + ": " + missing +
-             "; the source's copy on " + before.node.address() +
-             " is kept for citus.defer_shard_delete_interval. Rows deleted since are no loss: "
-             "compare the tables' keys");
+             "; what was left on " + before.node.address() +
+             " is kept for citus.defer_shard_delete_interval: compare the tables' keys");
   o.report(fmt::format("shard {}: {} rows compared, none is missing", before.id, total));
   cluster.db().execute("CALL citus_cleanup_orphaned_resources()");
 }

@@ -143,6 +143,46 @@ class Cluster(unittest.TestCase):
         self.assertEqual([e["event"] for e in operation["events"]], ["move", "compared"])
         self.assertIn("is on", self.cluster("move", str(shard), target))
 
+    def test_deletes_are_not_taken_for_losses_and_policies_hide_nothing_from_a_move(self):
+        """The trap of FORCE with an owner who sees no rows: a move by that owner would copy none."""
+        shard = self.shard_of(self.acme)
+        here = self.node_of(shard)
+        target = next(w for w in self.workers() if w != here)
+        project = self.acme.post(self.acme.own("/projects"), {"name": "deleted again"}).json["id"]
+        tenant = self.number(self.acme)
+        over = threading.Event()
+
+        def delete():
+            while not over.is_set():
+                self.acme.post(self.acme.own("/tasks"), {"project_id": project, "title": "x", "labels": ["a", "b", "c"]})
+                self.platform.sql(f"DELETE FROM task_labels WHERE tenant_id = {tenant}")
+        thread = threading.Thread(target=delete, daemon=True)
+        thread.start()
+        try:
+            self.assertIn("none is missing", self.cluster("move", str(shard), target))
+        finally:
+            over.set()
+            thread.join(30)
+        self.platform.sql("ALTER EVENT TRIGGER coditect_guard DISABLE")
+        server = next(n for n, p in self.platform.values("ports").items() if p == target.rsplit(":", 1)[1])
+        name = self.platform.sql(f"SELECT shard_name('task_labels', get_shard_id_for_distribution_column('task_labels', {tenant}))")
+        self.acme.post(self.acme.own("/tasks"), {"project_id": project, "title": "x", "labels": ["a", "b", "c"]})
+        own = ("SET citus.enable_ddl_propagation = off", "SET citus.enable_manual_changes_to_shards = on")
+        self.platform.sql_at(server, *own, "ALTER EVENT TRIGGER coditect_guard DISABLE")
+        try:
+            self.platform.sql_at(server, *own, f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
+                                 f"CREATE POLICY nobody ON {name} TO coditect_owner USING (false)")
+            # A superuser moves them, who sees them all the same.
+            self.assertIn("none is missing", self.cluster("move", str(shard), here))
+            self.assertEqual(self.platform.sql(f"SELECT count(*) FROM task_labels WHERE tenant_id = {tenant}"), "3")
+        finally:
+            for statement in (f"DROP POLICY IF EXISTS nobody ON {name}", f"ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY"):
+                for worker in [n for n in self.platform.values("ports") if n.startswith("citus-worker")]:
+                    if self.platform.sql_at(worker, "SET citus.override_table_visibility = off", f"SELECT to_regclass('{name}')"):
+                        self.platform.sql_at(worker, *own, statement)
+            for worker in [n for n in self.platform.values("ports") if n.startswith("citus-")]:
+                self.platform.sql_at(worker, *own, "ALTER EVENT TRIGGER coditect_guard ENABLE")
+
     def test_a_tenant_is_isolated_under_load(self):
         self.assertIn("the tenant gets", self.cluster("isolate", "globex", "--dry-run"))
         with Pressure(self.globex, self.projects["globex"]) as load:
