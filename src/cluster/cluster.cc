@@ -136,7 +136,7 @@ std::pair<std::string, int> parse_address(const std::string& text, const std::st
 }
 
 Operation::Operation(Cluster& cluster, const std::string& name,
-                     const boost::json::object& arguments)
+                     const boost::json::object& arguments, bool force)
     : db_(cluster.conninfo()) {
   if (*db_.query(std::string("SELECT pg_try_advisory_lock(") + kLock + ")")[0][0] != "t") {
     const auto running = db_.query(
@@ -146,6 +146,12 @@ Operation::Operation(Cluster& cluster, const std::string& name,
          "another operation runs: " + (running.empty() ? "?" : *running[0][0]) +
              "; 'coditect cluster stop' ends it after its present step");
   }
+  const auto last =
+      db_.query("SELECT outcome FROM coditect_cluster.operations ORDER BY id DESC LIMIT 1");
+  if (!force && !last.empty() && last[0][0]->starts_with("rows_missing"))
+    fail(Code::failed_precondition, "rows_missing_before",
+         "the operation before this one missed rows: " + *last[0][0] +
+             "; this one drops what was left. --force begins all the same");
   // Whoever had the lock is gone.
   for (const auto& row :
        db_.query("UPDATE coditect_cluster.operations SET state = 'interrupted', ended_at = now() "

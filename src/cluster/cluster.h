@@ -69,8 +69,11 @@ std::pair<std::string, int> parse_address(const std::string& text, const std::st
 /// cleaned up first.
 class Operation {
  public:
-  /// Throws `operation_running`, with what runs.
-  Operation(Cluster& cluster, const std::string& name, const boost::json::object& arguments);
+  /// Throws `operation_running`, with what runs; and `rows_missing_before` after one that missed
+  /// rows,
+  /// whose source this one would drop, unless `force`.
+  Operation(Cluster& cluster, const std::string& name, const boost::json::object& arguments,
+            bool force);
   ~Operation();
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;

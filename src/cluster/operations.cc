@@ -58,13 +58,17 @@ void run_with_progress(Cluster& cluster, const std::string& sql, const std::stri
   auto done = std::async(std::launch::async, [&worker, &sql] { worker.execute(sql); });
   const auto start = std::chrono::steady_clock::now();
   bool cancelled = false;
+  std::int64_t copied = 0;
   while (done.wait_for(500ms) != std::future_status::ready) {
     if (!cancelled && o.stopped()) {
       cluster.db().query("SELECT pg_cancel_backend($1::int)", {pid});
       cancelled = true;
     }
     // Nothing of Citus tells of both moves and splits: what the targets have grown by does.
-    const auto copied = std::clamp<std::int64_t>(sizes() - size_before, 0, bytes);
+    try {
+      copied = std::clamp<std::int64_t>(sizes() - size_before, 0, bytes);
+    } catch (const Failure&) {  // only the display: the move goes on, and so does its comparison
+    }
     const double took =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const double share = bytes > 0 ? static_cast<double>(copied) / static_cast<double>(bytes) : 0;
@@ -154,7 +158,7 @@ void compare_rows(Cluster& cluster, Operation& op, const ShardGroup& before,
     fail(Code::internal, "rows_missing",
          "after the move of shard " + std::to_string(before.id) + ": " + missing +
              "; what was left on " + before.node.address() +
-             " is kept for citus.defer_shard_delete_interval: compare the tables' keys");
+             " is kept until the next operation: compare the tables' keys first");
   o.report(fmt::format("shard {}: {} rows compared, none is missing", before.id, total));
   cluster.db().execute("CALL citus_cleanup_orphaned_resources()");
 }
@@ -212,15 +216,18 @@ void logged(Operation& op, const std::function<void()>& work) {
 bool run_all(Cluster& cluster, Operation& op, const std::function<std::vector<Move>()>& plan,
              const Options& o) {
   for (int done = 0;; ++done) {
-    const auto moves = plan();
+    std::vector<Move> moves;
+    logged(op, [&] { moves = plan(); });
     if (moves.empty()) return true;
     if (o.stopped() || op.stop_asked()) {
       o.report(fmt::format("stopped after {} moves; the same command goes on", done));
       op.end("stopped", fmt::format("{} moves done", done));
       return false;
     }
-    require_clear(cluster, {moves.front().shard.node, moves.front().target}, o);
-    logged(op, [&] { run_move(cluster, op, moves.front(), o); });
+    logged(op, [&] {
+      require_clear(cluster, {moves.front().shard.node, moves.front().target}, o);
+      run_move(cluster, op, moves.front(), o);
+    });
   }
 }
 
@@ -258,7 +265,7 @@ void run_split(Cluster& cluster, const std::string& name, const boost::json::obj
   involved.push_back(shard.node);
   require_clear(cluster, involved, o);
   if (o.dry_run) return;
-  Operation op(cluster, name, arguments);
+  Operation op(cluster, name, arguments, o.force);
   note_interrupted(op, o);
   std::string point_list, node_list;
   for (const auto p : points) point_list += fmt::format("{}'{}'", point_list.empty() ? "" : ",", p);
@@ -326,7 +333,7 @@ void move_shard(Cluster& cluster, std::int64_t shard, const std::string& node, c
   say_plan({move}, o);
   require_clear(cluster, {move.shard.node, move.target}, o);
   if (o.dry_run) return;
-  Operation op(cluster, "move", {{"shard", shard}, {"node", node}});
+  Operation op(cluster, "move", {{"shard", shard}, {"node", node}}, o.force);
   note_interrupted(op, o);
   logged(op, [&] { run_move(cluster, op, move, o); });
   op.end("done", "");
@@ -360,7 +367,7 @@ bool rebalance(Cluster& cluster, Balance by, const Options& o) {
   }
   say_plan(moves, o);
   if (o.dry_run) return true;
-  Operation op(cluster, "rebalance", {{"by", by == Balance::size ? "size" : "shards"}});
+  Operation op(cluster, "rebalance", {{"by", by == Balance::size ? "size" : "shards"}}, o.force);
   note_interrupted(op, o);
   if (!run_all(cluster, op, [&] { return plan_balance(cluster, by); }, o)) return false;
   op.end("done", fmt::format("{} moves", moves.size()));
@@ -431,9 +438,10 @@ void add_node(Cluster& cluster, const std::string& administrator, const Options&
     o.report("the server can be a node");
     return;
   }
-  Operation op(cluster, "add-node",
-               {{"node", pg::option_of(administrator, "host") + ":" +
-                             pg::option_of(administrator, "port")}});
+  Operation op(
+      cluster, "add-node",
+      {{"node", pg::option_of(administrator, "host") + ":" + pg::option_of(administrator, "port")}},
+      true);
   note_interrupted(op, o);
   logged(op, [&] { add(setup, o.report); });
   op.end("done", "");
@@ -463,7 +471,7 @@ bool remove_node(Cluster& cluster, const std::string& name, const Options& o) {
     require_clear(cluster, {node}, o);
     return true;
   }
-  Operation op(cluster, "remove-node", {{"node", node.address()}});
+  Operation op(cluster, "remove-node", {{"node", node.address()}}, o.force);
   note_interrupted(op, o);
   cluster.db().query("SELECT citus_set_node_property($1, $2::int, 'shouldhaveshards', false)",
                      {node.host, std::to_string(node.port)});
@@ -511,7 +519,7 @@ void failover(Cluster& cluster, const std::string& name, const std::string& addr
          address + " has not what " + node.address() + " had: " + missing + " is missing");
   o.report(fmt::format("{} has all {} shard tables of {}", address, found, node.address()));
   if (o.dry_run) return;
-  Operation op(cluster, "failover", {{"node", node.address()}, {"address", address}});
+  Operation op(cluster, "failover", {{"node", node.address()}, {"address", address}}, true);
   note_interrupted(op, o);
   cluster.db().query("SELECT citus_update_node($1::int, $2, $3::int, true, 1000)",
                      {std::to_string(node.id), host, std::to_string(port)});
@@ -524,7 +532,7 @@ std::string restore_point(Cluster& cluster, const std::string& name, const Optio
     fail(Code::invalid_argument, "invalid_name", "NAME has 1 to 63 characters");
   for (const auto& n : cluster.nodes()) cluster.on(n).query("SELECT 1");
   if (o.dry_run) return "";
-  Operation op(cluster, "restore-point", {{"name", name}});
+  Operation op(cluster, "restore-point", {{"name", name}}, true);
   const auto lsn = *cluster.db().query("SELECT citus_create_restore_point($1)", {name})[0][0];
   op.end("done", lsn);
   return lsn;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <thread>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -75,6 +76,7 @@ class Init {
   void run() {
     auto servers = s_.workers;
     servers.insert(servers.begin(), s_.coordinator);
+    check_addresses();
     preflight(servers);
     if (s_.dry_run) return describe();
     find_owner_password();
@@ -129,6 +131,19 @@ class Init {
              (lacking.size() > 1 ? " (and " + std::to_string(lacking.size() - 1) + " more)" : ""));
   }
 
+  /// Nodes reach each other by the addresses that are given here.
+  void check_addresses() const {
+    const auto is_local = [](const std::string& conninfo) {
+      const auto host = pg::option_of(conninfo, "host");
+      return host.empty() || host.starts_with('/') || host.starts_with("127.") ||
+             host == "localhost" || host == "::1";
+    };
+    if (is_local(s_.coordinator) && !std::ranges::all_of(s_.workers, is_local))
+      fail(Code::invalid_argument, "invalid_address",
+           "--administrator names the coordinator by an address of this machine, which the workers "
+           "cannot reach: give the host that they know it by");
+  }
+
   void describe() {
     report_("would make roles, the database " + s_.cell + " and the extension citus on " +
             address_of(s_.coordinator) + " (coordinator)");
@@ -153,7 +168,8 @@ class Init {
       for (const auto& row :
            cell.query("SELECT authinfo FROM pg_dist_authinfo WHERE rolename = $1", {kOwner}))
         owner_password_ = pg::option_of(*row[0], "password");
-    } catch (const Failure&) {  // no such database or extension yet
+    } catch (const Failure& f) {  // no such database or extension yet
+      if (!f.error().detail.contains("does not exist")) throw;
     }
     if (owner_password_.empty()) owner_password_ = crypto::random_base62(43);
   }
@@ -168,7 +184,26 @@ class Init {
     set_password(db, kOwner, owner_password_, "LOGIN ");
     if (const auto it = s_.passwords.find(kClusterRole); it != s_.passwords.end())
       set_password(db, kClusterRole, it->second.reveal(), "");
+    const bool known =
+        !db.query(
+               "SELECT 1 FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase "
+               "WHERE d.datname = $1 AND s.setrole = 'coditect_app'::regrole AND "
+               "'citus.propagate_set_commands=local' = ANY (s.setconfig)",
+               {s_.cell})
+             .empty();
     execute_all(db, with_cell(file_text("roles.sql"), quoted_cell));
+    // Sessions from before do not have the settings, without which a distributed table refuses
+    // them.
+    for (int i = 0; !known && i < 5; ++i) {
+      db.query(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename "
+          "LIKE "
+          "'coditect\\_%' AND usename <> 'coditect_admin' AND state = 'idle' AND backend_start < "
+          "now() "
+          "- interval '100 ms'",
+          {s_.cell});
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
     db.execute("ALTER DATABASE " + quoted_cell + " SET citus.shard_count = " + shard_count());
     for (auto [name, value] : settings_in("setup/settings.conf")) {
       const bool optional = name.starts_with('?');
@@ -198,7 +233,6 @@ class Init {
     db.execute("SET log_min_duration_statement = -1");
   }
 
-  /// Leaves a password alone that is right: its verifier would differ each time.
   static void set_password(Direct& db, const std::string& role, const std::string& password,
                            const std::string& options) {
     db.execute("ALTER ROLE " + role + " " + options + "PASSWORD " +
@@ -338,7 +372,25 @@ void update_ports(const Setup& setup, const std::map<std::string, std::string>& 
   }
 }
 
-void init(const Setup& setup, const Report& report) { Init(setup, report).run(); }
+void init(const Setup& given, const Report& report) {
+  auto setup = given;
+  // Also the nodes that were added since: a changed password must reach all.
+  try {
+    Direct cell(pg::with_options(setup.coordinator, {{"dbname", setup.cell}}));
+    for (const auto& row : cell.query("SELECT nodename, nodeport FROM pg_dist_node WHERE groupid > "
+                                      "0 AND noderole = 'primary'")) {
+      const auto worker = pg::with_options(
+          setup.coordinator, {{"host", *row[0]}, {"hostaddr", ""}, {"port", *row[1]}});
+      const auto same = [&worker](const std::string& w) {
+        return address_of(w) == address_of(worker);
+      };
+      if (std::ranges::none_of(setup.workers, same)) setup.workers.push_back(worker);
+    }
+  } catch (const Failure& f) {  // no such database or extension yet
+    if (!f.error().detail.contains("does not exist")) throw;
+  }
+  Init(setup, report).run();
+}
 void add(const Setup& setup, const Report& report) { Init(setup, report).add(); }
 
 namespace {
@@ -363,22 +415,38 @@ class SuspendedKeys {
   }
   void of(std::string names) { names_ = std::move(names); }
 
+  /// First all are on for new rows, then each is checked for the old ones. One that does not hold
+  /// does not keep the others off.
   int restore() {
     int restored = 0;
-    for (const auto& row :
-         db_.query("SELECT table_name, quote_ident(key_name), definition, key_name FROM "
-                   "coditect_cluster.suspended_keys ORDER BY position")) {
+    std::string broken;
+    const auto suspended = db_.query(
+        "SELECT table_name, quote_ident(key_name), definition, key_name FROM "
+        "coditect_cluster.suspended_keys ORDER BY position");
+    for (const auto& row : suspended) {
       if (db_.query("SELECT 1 FROM pg_constraint WHERE conrelid = $1::regclass AND conname = $2",
                     {*row[0], *row[3]})
               .empty())
         db_.execute("ALTER TABLE " + *row[0] + " ADD CONSTRAINT " + *row[1] + " " + *row[2] +
                     " NOT VALID");
-      db_.execute("ALTER TABLE " + *row[0] + " VALIDATE CONSTRAINT " + *row[1]);
+    }
+    for (const auto& row : suspended) {
+      std::string message;
+      if (db_.try_execute("ALTER TABLE " + *row[0] + " VALIDATE CONSTRAINT " + *row[1], &message)) {
+        broken += (broken.empty() ? "" : "; ") + message;
+        continue;
+      }
       db_.query(
           "DELETE FROM coditect_cluster.suspended_keys WHERE table_name = $1 AND key_name = $2",
           {*row[0], *row[3]});
       ++restored;
     }
+    if (!broken.empty())
+      fail(
+          Code::failed_precondition, "key_not_valid",
+          "a row was deleted while its key was off; delete the rows that reference it and run this "
+          "again: " +
+              broken);
     return restored;
   }
 
@@ -428,10 +496,13 @@ void distribute_tables(const std::string& coordinator_cell, std::span<const sche
   }
   if (const int restored = keys.restore(); restored > 0)
     report(std::to_string(restored) + " foreign keys are on again and hold for every row");
-  for (const auto& name : left)
-    if (std::ranges::find(tables, std::string_view(name), &schema::Table::name)->kind ==
-        schema::Kind::tenant)
-      db.execute("SELECT truncate_local_data_after_distributing_table('public." + name + "')");
+  // What was copied is still in the coordinator's own tables, hidden; also of a run that was
+  // killed.
+  for (const auto& row : db.query(
+           "SELECT p.logicalrelid::regclass FROM pg_dist_partition p WHERE p.partmethod = 'h' AND "
+           "p.logicalrelid::regclass::text = ANY (ARRAY[" +
+           names + "]) AND pg_relation_size(p.logicalrelid) > 0"))
+    db.execute("SELECT truncate_local_data_after_distributing_table('" + *row[0] + "')");
 }
 
 }  // namespace coditect::cluster

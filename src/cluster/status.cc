@@ -27,7 +27,8 @@ void look_at(Direct& db, json::object& node) {
       "SELECT current_setting('server_version') AS postgres, split_part(citus_version(), ' ', 2) "
       "AS citus, pg_is_in_recovery() AS standby, (SELECT count(*) FROM "
       "pg_stat_activity WHERE backend_type = 'client backend') AS connections, "
-      "current_setting('max_connections')::int AS max_connections");
+      "current_setting('max_connections')::int AS max_connections, "
+      "current_setting('citus.stat_tenants_track') = 'all' AS counts_tenants");
   for (const auto& [key, value] : facts[0].as_object()) node[key] = value;
   node["standbys"] = rows_of(
       db,
@@ -78,10 +79,13 @@ json::array biggest(const std::map<std::int64_t, std::pair<double, double>>& ten
 
 void track_tenants(Cluster& cluster, bool on) {
   for (const auto& node : cluster.nodes()) {
-    auto db = cluster.on(node);
-    db.execute(std::string("ALTER SYSTEM SET citus.stat_tenants_track = ") +
-               (on ? "'all'" : "'none'"));
-    db.execute("SELECT pg_reload_conf()");
+    try {
+      auto db = cluster.on(node);
+      db.execute(std::string("ALTER SYSTEM SET citus.stat_tenants_track = ") +
+                 (on ? "'all'" : "'none'"));
+      db.execute("SELECT pg_reload_conf()");
+    } catch (const Failure&) {  // a node that is away counts nothing; status tells of it
+    }
   }
 }
 
@@ -114,6 +118,10 @@ void add_warnings(json::object& status) {
     if (version.empty()) version = citus;
     if (citus != version) warn(address + " has Citus " + citus + ", others " + version);
     if (!n.at("active").as_bool()) warn(address + " is disabled");
+    if (n.at("counts_tenants").as_bool())
+      warn(address +
+           " counts tenants' statements, which costs a sixth of its throughput: 'cluster "
+           "status --load 1' ends it");
     for (const auto& p : n.at("prepared").as_array())
       if (p.at("seconds").to_number<int>() > 60)
         warn(address + " has a prepared transaction that nobody ends: it holds locks");
@@ -136,6 +144,10 @@ void add_warnings(json::object& status) {
 json::array busiest_tenants(Cluster& cluster, double seconds, int most,
                             const std::function<bool()>& stopped) {
   track_tenants(cluster, true);
+  struct Off {  // whatever fails in between
+    Cluster& c;
+    ~Off() { track_tenants(c, false); }
+  } const off{cluster};
   cluster.db().execute("SELECT citus_stat_tenants_reset()");
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   while (std::chrono::steady_clock::now() < end && !stopped())
@@ -147,7 +159,6 @@ json::array busiest_tenants(Cluster& cluster, double seconds, int most,
       "cpu_usage_in_last_period)::numeric, 3)::float8 AS cpu_seconds FROM citus_stat_tenants GROUP "
       "BY 1 ORDER BY 3 DESC, 2 DESC LIMIT " +
           std::to_string(most));
-  track_tenants(cluster, false);
   return found;
 }
 

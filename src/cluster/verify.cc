@@ -93,6 +93,10 @@ void check_silent(Direct& db, const NodeInfo& node, std::vector<std::string>& pr
   report(": the guard against silent loss of rows is missing; run 'coditect cluster init'",
          "SELECT 'coditect_guard' WHERE NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = "
          "'coditect_guard' AND evtenabled <> 'D')");
+  report(
+      " does not hold for every row: run 'coditect cluster init' again",
+      "SELECT conrelid::regclass || '.' || conname FROM pg_constraint WHERE NOT convalidated AND "
+      "conrelid IN (SELECT logicalrelid FROM pg_dist_partition)");
   report(" has no credentials for the other nodes (pg_dist_authinfo)",
          "SELECT r FROM unnest(ARRAY['coditect_owner', 'coditect_app', 'coditect_operator', "
          "'coditect_maintenance', 'coditect_migrator']) r WHERE NOT EXISTS (SELECT FROM "

@@ -16,6 +16,15 @@ using namespace std::chrono_literals;
 constexpr int kBreakerAfter = 3;
 
 const pg::Command kIsCluster{{}, "SELECT to_regclass('pg_catalog.pg_dist_shard') IS NOT NULL", {}};
+// While a cell becomes a cluster, tables are distributed one after another: until the last one is,
+// workers do not know them all. (Shards carry their table's policies, and a number in their name.)
+const pg::Command kIsComplete{
+    {},
+    "SELECT NOT EXISTS (SELECT FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE "
+    "p.polname "
+    "= 'tenant_only' AND c.relname !~ '_[0-9]{4,}$' AND c.oid NOT IN (SELECT logicalrelid FROM "
+    "pg_dist_partition))",
+    {}};
 const pg::Command kAnswer{{}, "SELECT 1", {}};
 const pg::Command kShards{
     {},
@@ -47,6 +56,8 @@ BOOST_DESCRIBE_STRUCT(ShardRow, (), (id, first, last, host, port))
 Async<std::optional<ShardMap>> read_from(pg::Pool& pool, Deadline deadline) {
   const auto is_cluster = co_await pg::read(pool, deadline, {}, kIsCluster);
   if (!*pg::decode_row<std::optional<bool>>(is_cluster.get(), 0)) co_return std::nullopt;
+  const auto complete = co_await pg::read(pool, deadline, {}, kIsComplete);
+  if (!*pg::decode_row<std::optional<bool>>(complete.get(), 0)) co_return std::nullopt;
   const auto result = co_await pg::read(pool, deadline, {}, kShards);
   const auto rows = pg::decode_rows<ShardRow>(result.get());
   if (rows.empty()) co_return std::nullopt;  // the tables are not distributed yet
@@ -150,7 +161,13 @@ void Cell::on_trouble(std::function<void()> f) {
 Async<int> Cell::shed_memory(std::int64_t most_bytes, Deadline deadline) {
   int closed = 0;
   const auto workers = routes_;
-  for (auto* worker : workers) closed += co_await worker->shed_memory(most_bytes, deadline);
+  for (auto* worker : workers) {
+    try {
+      closed += co_await worker->shed_memory(most_bytes, std::min(deadline, after(1s)));
+    } catch (const Failure& f) {  // one worker's trouble must not keep the others
+      obs::log(obs::Level::debug, "cannot look at backend memory", {{"error", f.what()}});
+    }
+  }
   co_return closed;
 }
 
@@ -212,11 +229,17 @@ Async<> CellWatch::run() {
 Async<int> CellWatch::measure_sizes(pg::Pool& operators, Deadline deadline) {
   if (!map_) co_return 0;
   const auto result = co_await pg::read(operators, deadline, {}, kSizes);
-  for (const auto& row : pg::decode_rows<SizeRow>(result.get()))
-    metrics_
-        .gauge("coditect_cell_bytes", "Bytes of tenants' tables and indexes on the node",
-               {{"node", row.node}})
-        .Set(static_cast<double>(row.bytes));
+  for (auto& [node, gauge] : bytes_) gauge->Set(0);
+  for (const auto& row : pg::decode_rows<SizeRow>(result.get())) {
+    auto& gauge = bytes_[row.node];
+    if (gauge == nullptr)
+      gauge =
+          &metrics_.gauge("coditect_cell_bytes",
+                          "Bytes of tenants' tables and indexes on the node, as the process with "
+                          "the maintenance lease saw it last",
+                          {{"node", row.node}});
+    gauge->Set(static_cast<double>(row.bytes));
+  }
   co_return 0;
 }
 

@@ -102,6 +102,7 @@ class CellWatch {
   asio::steady_timer timer_;
   bool trouble_ = false;
   std::map<Node, obs::Gauge*> shards_;
+  std::map<std::string, obs::Gauge*> bytes_;
   obs::Counter& changes_;
   obs::Counter& failures_;
   async::TaskGroup tasks_;

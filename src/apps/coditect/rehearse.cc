@@ -22,6 +22,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
+volatile std::sig_atomic_t stop_asked = 0;
+
+void check_stop() {
+  if (stop_asked != 0) fail(Code::conflict, "stopped", "the drill was ended; its cluster is gone");
+}
+
 class Drill {
  public:
   Drill(std::string program, std::string state, bool ask)
@@ -34,6 +40,7 @@ class Drill {
     std::fflush(stdout);
     std::string line;
     if (!std::getline(std::cin, line)) ask_ = false;
+    check_stop();
   }
 
   /// Runs the program with these words as a process of its own; throws when its exit code is not
@@ -44,12 +51,19 @@ class Drill {
     fmt::print("$ {}\n", shown);
     std::fflush(stdout);
     const int code = exit_code_of(std::move(words), false);
+    if (words_may_stop_) check_stop();
     if (code != expect)
       fail(Code::internal, "drill_failed", fmt::format("'{}' ended with {}", shown, code));
   }
 
   bool succeeds(std::vector<std::string> words) {
     return exit_code_of(std::move(words), true) == 0;
+  }
+
+  /// The end of it: not to be stopped.
+  void down() {
+    words_may_stop_ = false;
+    run({"down"});
   }
 
   std::map<std::string, std::string> ports() const {
@@ -68,6 +82,7 @@ class Drill {
     fmt::print("waiting until {} ", what);
     std::fflush(stdout);
     for (int i = 0; i < 300; ++i) {
+      check_stop();
       if (until()) {
         fmt::print("after {:.1f} s\n", i * 0.2);
         return;
@@ -102,6 +117,7 @@ class Drill {
 
   std::string program_, state_;
   bool ask_;
+  bool words_may_stop_ = true;
   int number_ = 0;
 };
 
@@ -160,14 +176,22 @@ void play(Drill& drill) {
 int rehearse(const std::string& program, const ClusterOptions& o) {
   auto state = o.name.empty() ? "/tmp/coditect-rehearsal-" + std::to_string(getpid()) : o.name;
   Drill drill(program, state, isatty(STDIN_FILENO) == 1 && !o.force);
+  struct sigaction action{};  // without SA_RESTART: the question for Enter ends, too
+  action.sa_handler = [](int) { stop_asked = 1; };
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
   fmt::print("A drill on a private cluster in {}; nothing else is touched. It takes two minutes.\n",
              state);
   const auto end = [&] {
     try {
-      drill.run({"down"});
+      drill.down();
     } catch (const Failure&) {  // it may not have come up
     }
-    if (!o.keep && o.name.empty()) std::filesystem::remove_all(state);
+    if (o.keep || !o.name.empty()) return;
+    std::error_code ec;  // it may be a link to where the servers' user can go
+    const auto real = std::filesystem::canonical(state, ec);
+    if (!ec) std::filesystem::remove_all(real, ec);
+    std::filesystem::remove(state, ec);
   };
   try {
     play(drill);

@@ -17,6 +17,7 @@
 #include "http/client.h"
 #include "obs/log.h"
 #include "pg/conninfo.h"
+#include "schema/direct.h"
 #include "schema/migrate.h"
 
 namespace coditect::app {
@@ -223,7 +224,9 @@ class Up {
     setup.cell = settings_.database.names.cell;
     setup.passwords = role_passwords();
     setup.passwords.emplace(cluster::kClusterRole, settings_.database.cluster_password);
+    const auto removed = removed_workers(setup);
     for (const auto& worker : servers_.citus_workers()) {
+      if (std::ranges::find(removed, worker) != removed.end()) continue;
       const auto [host, port] = cluster::parse_address(worker, "worker");
       setup.workers.push_back(
           pg::with_options(setup.coordinator, {{"host", host}, {"port", std::to_string(port)}}));
@@ -238,6 +241,19 @@ class Up {
     for (std::size_t i = 0; i < setup.workers.size(); ++i)
       nodes["citus-worker-" + std::to_string(i + 1)] = servers_.citus_workers()[i];
     state_.write_values("citus-nodes", nodes);
+  }
+
+  /// Those that were nodes once and were taken out: they do not come back by themselves.
+  std::vector<std::string> removed_workers(const cluster::Setup& setup) const {
+    std::vector<std::string> out;
+    const auto known = state_.read_values("citus-nodes");
+    if (known.empty()) return out;
+    schema::Direct cell(pg::with_options(setup.coordinator, {{"dbname", setup.cell}}));
+    for (const auto& [name, address] : known)
+      if (cell.query("SELECT 1 FROM pg_dist_node WHERE nodename || ':' || nodeport = $1", {address})
+              .empty())
+        out.push_back(address);
+    return out;
   }
 
   /// The workers whose port was taken by somebody else since the last run: old address to new.
