@@ -3,7 +3,7 @@
 # Usage: scripts/bench.sh NAME [OPTIONS]     NAME: one of these, or all
 #   api      read, list and insert over HTTP beside pgbench of the same statement
 #   django   the same beside Django 5.2 with django-multitenant
-#   tenants  point reads with a thousand, 100,000 and a million tenants
+#   tenants  point reads with a thousand, 100,000 and a million tenants; --citus N: on a cluster
 #   faults   what crashes, cuts, full disks, jumping clocks and hostile clients cost (not part of all)
 #   mutants  how many faults `coditect attack` finds (minutes; not part of all)
 #   citus    tenants' transactions straight to their worker, through the coordinator, on PostgreSQL

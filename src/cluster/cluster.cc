@@ -155,9 +155,10 @@ Operation::Operation(Cluster& cluster, const std::string& name,
   // Whoever had the lock is gone.
   for (const auto& row :
        db_.query("UPDATE coditect_cluster.operations SET state = 'interrupted', ended_at = now() "
-                 "WHERE state = 'running' RETURNING operation || ' ' || arguments"))
+                 "WHERE state = 'running' RETURNING operation || ' ' || arguments, id")) {
     interrupted_ += (interrupted_.empty() ? "" : "; ") + *row[0];
-  if (!interrupted_.empty()) db_.execute("CALL citus_cleanup_orphaned_resources()");
+    interrupted_ids_ += (interrupted_ids_.empty() ? "" : ",") + *row[1];
+  }
   id_ =
       std::stoll(*db_.query("INSERT INTO coditect_cluster.operations (operation, arguments, "
                             "started_by) VALUES ($1, $2::jsonb, $3) RETURNING id",

@@ -66,12 +66,11 @@ std::pair<std::string, int> parse_address(const std::string& text, const std::st
 
 /// One command that changes the cluster: only one at a time, and each leaves a row in
 /// coditect_cluster.operations and its events. What an earlier one left when it was killed is
-/// cleaned up first.
+/// settled first (compare.h).
 class Operation {
  public:
   /// Throws `operation_running`, with what runs; and `rows_missing_before` after one that missed
-  /// rows,
-  /// whose source this one would drop, unless `force`.
+  /// rows, whose source this one would drop, unless `force`.
   Operation(Cluster& cluster, const std::string& name, const boost::json::object& arguments,
             bool force);
   ~Operation();
@@ -84,11 +83,13 @@ class Operation {
   void end(const std::string& state, const std::string& outcome);
   /// What was found of an earlier operation that did not end; empty when it did.
   const std::string& interrupted() const { return interrupted_; }
+  /// Their numbers, as the text of an array.
+  std::string interrupted_ids() const { return "{" + interrupted_ids_ + "}"; }
 
  private:
   schema::Direct db_;  ///< of its own: events are there whatever becomes of the work
   std::int64_t id_ = 0;
-  std::string interrupted_;
+  std::string interrupted_, interrupted_ids_;
   bool ended_ = false;
 };
 

@@ -83,47 +83,9 @@ void run_with_progress(Cluster& cluster, const std::string& sql, const std::stri
   }
 }
 
-/// Compares what a move left on its source with the copies. A copy may have fewer rows only where
-/// as many were deleted from it since; the server counts those with a delay of a second.
-void compare_rows(Cluster& cluster, Operation& op, const ShardGroup& before,
-                  const std::vector<ShardGroup>& after, const Options& o) {
-  auto counts = tally(cluster, before, after);
-  if (std::ranges::any_of(counts, is_short)) {
-    std::this_thread::sleep_for(1500ms);
-    counts = tally(cluster, before, after);
-  }
-  boost::json::object detail;
-  std::string gone;
-  std::int64_t total = 0;
-  for (const auto& t : counts) {
-    detail[t.table] = boost::json::object{
-        {"source", t.source ? boost::json::value(*t.source) : boost::json::value(nullptr)},
-        {"target", t.target},
-        {"deleted_since", t.deleted}};
-    total += t.target;
-    if (!t.source) gone = t.table;
-  }
-  const auto missing = losses(counts);
-  op.event("compared", detail);
-  if (!gone.empty())
-    fail(Code::internal, "nothing_to_compare",
-         "what shard " + std::to_string(before.id) + " had of " + gone +
-             " is gone before its rows could be compared");
-  if (!missing.empty())
-    fail(Code::internal, "rows_missing",
-         "after the move of shard " + std::to_string(before.id) + ": " + missing +
-             "; what was left on " + before.node.address() +
-             " is kept until the next operation: compare the tables' keys first");
-  o.report(fmt::format("shard {}: {} rows compared, none is missing", before.id, total));
-  cluster.db().execute("CALL citus_cleanup_orphaned_resources()");
-}
-
 void run_move(Cluster& cluster, Operation& op, const Move& move, const Options& o) {
   const auto& s = move.shard;
-  op.event("move", {{"shard", s.id},
-                    {"bytes", s.bytes},
-                    {"from", s.node.address()},
-                    {"to", move.target.address()}});
+  begin_move(op, "move", s, {{"to", move.target.address()}});
   const auto start = std::chrono::steady_clock::now();
   run_with_progress(cluster,
                     fmt::format("SELECT citus_move_shard_placement({}, {}, {}, '{}')", s.id,
@@ -148,12 +110,6 @@ void say_plan(const std::vector<Move>& moves, const Options& o) {
           ? "Writers of a shard wait while it is copied"
           : "Writers of a shard wait at the end of its move, as a rule 0.1 to 0.3 s, or as long as "
             "the longest transaction that writes to it; readers and other shards do not wait"));
-}
-
-bool note_interrupted(const Operation& op, const Options& o) {
-  if (op.interrupted().empty()) return false;
-  o.report("cleaned up after an operation that was interrupted: " + op.interrupted());
-  return true;
 }
 
 /// The work of an operation, whose failure goes into the log.
@@ -221,12 +177,13 @@ void run_split(Cluster& cluster, const std::string& name, const boost::json::obj
   require_clear(cluster, involved, o);
   if (o.dry_run) return;
   Operation op(cluster, name, arguments, o.force);
-  note_interrupted(op, o);
+  logged(op, [&] { settle(cluster, op, o); });
   std::string point_list, node_list;
   for (const auto p : points) point_list += fmt::format("{}'{}'", point_list.empty() ? "" : ",", p);
   for (const auto& t : targets)
     node_list += fmt::format("{}{}", node_list.empty() ? "" : ",", t.id);
   logged(op, [&] {
+    begin_move(op, "split", shard, {{"points", point_list}});
     run_with_progress(cluster,
                       fmt::format("SELECT citus_split_shard_by_split_points({}, ARRAY[{}], "
                                   "ARRAY[{}], '{}')",
@@ -289,7 +246,7 @@ void move_shard(Cluster& cluster, std::int64_t shard, const std::string& node, c
   require_clear(cluster, {move.shard.node, move.target}, o);
   if (o.dry_run) return;
   Operation op(cluster, "move", {{"shard", shard}, {"node", node}}, o.force);
-  note_interrupted(op, o);
+  logged(op, [&] { settle(cluster, op, o); });
   logged(op, [&] { run_move(cluster, op, move, o); });
   op.end("done", "");
 }
@@ -323,7 +280,7 @@ bool rebalance(Cluster& cluster, Balance by, const Options& o) {
   say_plan(moves, o);
   if (o.dry_run) return true;
   Operation op(cluster, "rebalance", {{"by", by == Balance::size ? "size" : "shards"}}, o.force);
-  note_interrupted(op, o);
+  logged(op, [&] { settle(cluster, op, o); });
   if (!run_all(cluster, op, [&] { return plan_balance(cluster, by); }, o)) return false;
   op.end("done", fmt::format("{} moves", moves.size()));
   return true;
@@ -397,7 +354,7 @@ void add_node(Cluster& cluster, const std::string& administrator, const Options&
       cluster, "add-node",
       {{"node", pg::option_of(administrator, "host") + ":" + pg::option_of(administrator, "port")}},
       true);
-  note_interrupted(op, o);
+  logged(op, [&] { settle(cluster, op, o); });
   logged(op, [&] { add(setup, o.report); });
   op.end("done", "");
 }
@@ -427,7 +384,7 @@ bool remove_node(Cluster& cluster, const std::string& name, const Options& o) {
     return true;
   }
   Operation op(cluster, "remove-node", {{"node", node.address()}}, o.force);
-  note_interrupted(op, o);
+  logged(op, [&] { settle(cluster, op, o); });
   cluster.db().query("SELECT citus_set_node_property($1, $2::int, 'shouldhaveshards', false)",
                      {node.host, std::to_string(node.port)});
   if (!run_all(cluster, op, plan, o)) return false;
@@ -475,7 +432,7 @@ void failover(Cluster& cluster, const std::string& name, const std::string& addr
   o.report(fmt::format("{} has all {} shard tables of {}", address, found, node.address()));
   if (o.dry_run) return;
   Operation op(cluster, "failover", {{"node", node.address()}, {"address", address}}, true);
-  note_interrupted(op, o);
+  logged(op, [&] { settle(cluster, op, o); });
   cluster.db().query("SELECT citus_update_node($1::int, $2, $3::int, true, 1000)",
                      {std::to_string(node.id), host, std::to_string(port)});
   o.report(address + " is in the place of " + node.address());

@@ -66,4 +66,15 @@ Async<Response> fetch(std::string method, std::string url, std::vector<Header> h
   co_return response;
 }
 
+Response fetch_now(std::string method, std::string url, std::vector<Header> headers,
+                   std::string body, std::chrono::milliseconds patience) {
+  asio::io_context io;
+  auto done = asio::co_spawn(io,
+                             fetch(std::move(method), std::move(url), std::move(headers),
+                                   std::move(body), after(patience)),
+                             asio::use_future);
+  io.run();
+  return done.get();
+}
+
 }  // namespace coditect::http

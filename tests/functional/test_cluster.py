@@ -183,6 +183,44 @@ class Cluster(unittest.TestCase):
             for worker in [n for n in self.platform.values("ports") if n.startswith("citus-")]:
                 self.platform.sql_at(worker, *own, "ALTER EVENT TRIGGER coditect_guard ENABLE")
 
+    def move_without_comparison(self, shard, detail):
+        """What a kill -9 between a move and its comparison leaves; `detail`: of the event that was logged before."""
+        numbers = dict(row.split("|") for row in self.platform.sql("SELECT nodename || ':' || nodeport, nodeid FROM pg_dist_node").splitlines())
+        self.platform.sql(f"SELECT citus_move_shard_placement({shard}, {numbers[detail['from']]}, {numbers[detail['to']]}, 'force_logical')")
+        operation = self.platform.sql("INSERT INTO coditect_cluster.operations (operation, arguments, started_by, state) "
+                                      "VALUES ('move', '{}', 'a test', 'running') RETURNING id")
+        self.platform.sql(f"INSERT INTO coditect_cluster.events (operation, event, detail) VALUES ({operation}, 'move', '{json.dumps(detail)}')")
+
+    def test_rows_that_a_move_lost_are_found_behind_as_many_new_ones_and_after_a_kill(self):
+        shard, tenant = self.shard_of(self.acme), self.number(self.acme)
+        here = self.node_of(shard)
+        target = next(w for w in self.workers() if w != here)
+        detail = {}
+        for node in (target, here):
+            self.cluster("move", str(shard), node)
+            detail[node] = next(e["detail"] for e in self.last_operation()["events"] if e["event"] == "move")
+
+        self.move_without_comparison(shard, detail[target])
+        said = self.cluster("move", str(shard), here)
+        self.assertIn("cleaned up after an operation that was interrupted", said)
+        self.assertEqual(said.count("none is missing"), 2, said)
+
+        self.acme.post(self.acme.own("/tasks"), {"project_id": self.projects["acme"], "title": "lost"})
+        lost = self.platform.sql(f"SELECT id FROM tasks WHERE tenant_id = {tenant} AND title = 'lost'")
+        self.move_without_comparison(shard, detail[target])
+        server = next(n for n, p in self.platform.values("ports").items() if p == target.rsplit(":", 1)[1])
+        name = self.platform.sql(f"SELECT shard_name('tasks', get_shard_id_for_distribution_column('tasks', {tenant}))")
+        self.platform.sql_at(server, "SET citus.enable_manual_changes_to_shards = on", f"DELETE FROM {name} WHERE tenant_id = {tenant} AND id = '{lost}'")
+        self.platform.sql_at(server, "SET citus.override_table_visibility = off", f"SELECT pg_stat_reset_single_table_counters('{name}'::regclass)")
+        for _ in range(3):
+            self.acme.post(self.acme.own("/tasks"), {"project_id": self.projects["acme"], "title": "new"})
+        said = self.cluster("move", str(shard), here, expect=1)
+        self.assertRegex(said, rf"tasks: 1 of \d+ rows are missing, and 0 were deleted since; for example \({tenant},{lost}\)")
+        self.assertEqual(self.node_of(shard), target)
+        self.assertIn("missed rows", self.cluster("move", str(shard), here, expect=5))
+        self.assertIn("none is missing", self.cluster("move", str(shard), here, "--force"))
+        self.assertIn("agrees", self.cluster("verify", "--rows"))
+
     def test_a_tenant_is_isolated_under_load(self):
         self.assertIn("the tenant gets", self.cluster("isolate", "globex", "--dry-run"))
         with Pressure(self.globex, self.projects["globex"]) as load:

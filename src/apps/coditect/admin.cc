@@ -84,15 +84,7 @@ int migrate(const Application& application, const ProgramSettings& settings, Mig
 int bootstrap(const ProgramSettings& settings, const std::string& administrator,
               const std::string& cell_administrator) {
   const auto& d = settings.database;
-  std::map<std::string, Secret> passwords;
-  const std::pair<const char*, const Secret*> given[] = {
-      {"coditect_app", &d.app_password},
-      {"coditect_operator", &d.operator_password},
-      {"coditect_maintenance", &d.maintenance_password},
-      {"coditect_migrator", &d.migrator_password},
-      {"coditect_import", &d.import_password}};
-  for (const auto& [role, password] : given)
-    if (!password->empty()) passwords.emplace(role, *password);
+  const auto passwords = d.role_passwords();
   const auto directory = administrator.empty() ? d.url.reveal() : administrator;
   const auto cell = !cell_administrator.empty()  ? cell_administrator
                     : !settings.cell.url.empty() ? settings.cell.url.reveal()
@@ -182,12 +174,7 @@ int admin(const AdminOptions& o) {
   }
   std::vector<http::Header> headers{{"Authorization", "Bearer " + key}};
   if (!o.reason.empty()) headers.push_back({"X-Reason", o.reason});
-  asio::io_context io;
-  auto done = asio::co_spawn(
-      io, http::fetch(changes ? "POST" : "GET", path, std::move(headers), "", after(30s)),
-      asio::use_future);
-  io.run();
-  const auto answer = done.get();
+  const auto answer = http::fetch_now(changes ? "POST" : "GET", path, std::move(headers), "", 30s);
   say(answer.body);
   if (answer.status / 100 == 2) return 0;
   if (answer.status == 404) return exit_code(Code::not_found);

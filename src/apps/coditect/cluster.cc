@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "apps/coditect/commands.h"
+#include "apps/coditect/progress_line.h"
 #include "apps/coditect/state_dir.h"
 #include "cluster/operations.h"
 #include "cluster/status.h"
@@ -25,30 +26,19 @@ void say(const std::string& line) {
   std::fflush(stdout);
 }
 
-/// A line that rewrites itself on a terminal, and one every few seconds elsewhere.
-class MoveProgress {
+/// How far a move is.
+class MoveLine {
  public:
   void show(const std::string& what, std::int64_t done, std::int64_t all, double left) {
-    const auto at = std::chrono::steady_clock::now();
-    const bool terminal = isatty(STDERR_FILENO) == 1;
-    if (at - last_ < (terminal ? 250ms : 5000ms)) return;
-    last_ = at;
+    if (!line_.due()) return;
     const auto mib = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
-    std::fputs(
-        fmt::format("{}{}: {:.1f} of {:.1f} MiB{}{}", terminal ? "\r\033[K" : "", what, mib(done),
-                    mib(all), left >= 0 ? fmt::format(", {:.0f} s left", left) : "",
-                    terminal ? "" : "\n")
-            .c_str(),
-        stderr);
-    open_ = terminal;
+    line_.show(fmt::format("{}: {:.1f} of {:.1f} MiB{}", what, mib(done), mib(all),
+                           left >= 0 ? fmt::format(", {:.0f} s left", left) : ""));
   }
-  void end() {
-    if (std::exchange(open_, false)) std::fputs("\r\033[K", stderr);
-  }
+  void end() { line_.clear(); }
 
  private:
-  std::chrono::steady_clock::time_point last_{};
-  bool open_ = false;
+  ProgressLine line_;
 };
 
 /// The tenant's number, by its slug, in the directory.
@@ -131,21 +121,14 @@ int init(const Application& application, ProgramSettings& s, const ClusterOption
     setup.workers.push_back(pg::with_options(
         setup.coordinator, {{"host", host}, {"hostaddr", ""}, {"port", std::to_string(port)}}));
   }
-  const auto& d = s.database;
-  const std::pair<const char*, const Secret*> given[] = {
-      {"coditect_app", &d.app_password},
-      {"coditect_operator", &d.operator_password},
-      {"coditect_import", &d.import_password},
-      {"coditect_maintenance", &d.maintenance_password},
-      {"coditect_migrator", &d.migrator_password},
-      {cluster::kClusterRole, &d.cluster_password}};
-  for (const auto& [role, password] : given) {
-    if (!password->empty())
-      setup.passwords.emplace(role, *password);
-    else
+  setup.passwords = s.database.role_passwords();
+  if (!s.database.cluster_password.empty())
+    setup.passwords.emplace(cluster::kClusterRole, s.database.cluster_password);
+  for (const char* role : {"coditect_app", "coditect_operator", "coditect_maintenance",
+                           "coditect_migrator", "coditect_import", cluster::kClusterRole})
+    if (!setup.passwords.contains(role))
       say(std::string("note: no password for ") + role +
           " is given; nodes cannot log in to each other as this role until one is");
-  }
   cluster::init(setup, [](const std::string& line) { say(line); });
   if (!o.dry_run) say("the cluster is set up; next: coditect migrate up, coditect cluster status");
   return 0;
@@ -184,7 +167,7 @@ int cluster(const std::string& command, const Application& application, ProgramS
                "init' one of your own servers");
   }
   cluster::Cluster c(s.cell_conninfo(cluster::kClusterRole, s.database.cluster_password));
-  MoveProgress line;
+  MoveLine line;
   cluster::Options options;
   options.dry_run = o.dry_run;
   options.force = o.force;

@@ -1,43 +1,15 @@
 #pragma once
-#include <sys/types.h>
-
 #include <chrono>
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "apps/coditect/server_process.h"
 #include "apps/coditect/state_dir.h"
 
 namespace coditect::app {
 
-/// A private server run as a child: started, watched, stopped. When this program dies, so does the
-/// child. Fork only from the thread that lives longest: the kernel ties the death signal to it.
-class Child {
- public:
-  Child(std::string name, std::vector<std::string> command, std::string log_file, int stop_signal)
-      : name_(std::move(name)),
-        command_(std::move(command)),
-        log_file_(std::move(log_file)),
-        stop_signal_(stop_signal) {}
-
-  void start();
-  /// Whether it still runs; reaps it when not.
-  bool alive();
-  void stop(std::chrono::milliseconds patience);
-  pid_t pid() const { return pid_; }
-  const std::string& name() const { return name_; }
-  bool runs_postgres() const { return name_ == "postgres" || name_.starts_with("citus-"); }
-  /// The last lines of its log, for an error message.
-  std::string log_tail(std::size_t most) const;
-
- private:
-  std::string name_;
-  std::vector<std::string> command_;
-  std::string log_file_;
-  int stop_signal_;
-  pid_t pid_ = -1;
-};
+constexpr int kRedisClusterServers = 6;
 
 /// Private servers on loopback and Unix sockets, with passwords, data in the state directory: a
 /// PostgreSQL, with its tenants on a Citus cluster if asked, and a Redis. Runs as the present user,
@@ -106,10 +78,6 @@ class EmbeddedServers {
   std::string cluster_plan_;  ///< "port bus-port" lines
   std::map<std::string, std::pair<std::chrono::steady_clock::time_point, int>> restarts_;
 };
-
-/// A port that was remembered and is free, or else any free one (loopback).
-int choose_port(int remembered);
-bool port_is_free(const std::string& host, int port);
 
 /// Where the server programs of PostgreSQL are: the version of the data, else the newest from 15
 /// on.

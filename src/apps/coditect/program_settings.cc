@@ -106,6 +106,16 @@ void ProgramSettings::describe(config::Table& t) {
   t.add("log.level", log_level, "debug, info, warn, error or off");
 }
 
+std::map<std::string, Secret> DatabaseSettings::role_passwords() const {
+  std::map<std::string, Secret> out{{"coditect_app", app_password},
+                                    {"coditect_operator", operator_password},
+                                    {"coditect_maintenance", maintenance_password},
+                                    {"coditect_migrator", migrator_password},
+                                    {"coditect_import", import_password}};
+  std::erase_if(out, [](const auto& role) { return role.second.empty(); });
+  return out;
+}
+
 int ProgramSettings::loop_count() const {
   return loops > 0 ? loops : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }

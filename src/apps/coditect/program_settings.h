@@ -14,6 +14,9 @@ struct DatabaseSettings {
       cluster_password;
   int cell_pool = 8, directory_pool = 4;
   pg::PoolSettings pool;
+
+  /// Of the roles that the application and its commands log in as; only those that are set.
+  std::map<std::string, Secret> role_passwords() const;
 };
 
 struct CellSettings {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "apps/coditect/commands.h"
+#include "apps/coditect/progress_line.h"
 #include "apps/coditect/serving.h"
 #include "apps/coditect/state_dir.h"
 #include "domain/accounts/import.h"
@@ -22,35 +23,28 @@ std::string duration(double seconds) {
                    : fmt::format("{}:{:02}", s / 60, s % 60);
 }
 
-/// A line that rewrites itself on a terminal, and one every few seconds elsewhere.
-class ProgressLine {
+/// How far an import is.
+class ImportLine {
  public:
   void show(const accounts::ImportProgress& p) {
-    const auto at = std::chrono::steady_clock::now();
-    const bool terminal = isatty(STDERR_FILENO) == 1;
-    if (!p.finished && at - last_ < std::chrono::milliseconds(terminal ? 200 : 5000)) return;
-    last_ = at;
-    const double took = std::chrono::duration<double>(at - start_).count();
+    if (!line_.due(p.finished)) return;
+    const double took =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     const auto bytes = static_cast<double>(p.next_byte - p.first_byte);
     const double per_second = took > 0 ? static_cast<double>(p.next_line - p.first_line) / took : 0;
     const double left =
         bytes > 0 ? took / bytes * static_cast<double>(p.total_bytes - p.next_byte) : 0;
-    std::fputs(fmt::format("{}{} organizations, {} rejected, {:.1f} %, {:.0f} lines/s, {} left{}",
-                           terminal ? "\r\033[K" : "", p.imported, p.rejected,
+    line_.show(fmt::format("{} organizations, {} rejected, {:.1f} %, {:.0f} lines/s, {} left",
+                           p.imported, p.rejected,
                            100.0 * static_cast<double>(p.next_byte) /
                                static_cast<double>(std::max<std::int64_t>(p.total_bytes, 1)),
-                           per_second, duration(left), terminal ? "" : "\n")
-                   .c_str(),
-               stderr);
-    open_ = terminal;
+                           per_second, duration(left)));
   }
-  void end() {
-    if (std::exchange(open_, false)) std::fputs("\n", stderr);
-  }
+  void end() { line_.keep(); }
 
  private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), last_{};
-  bool open_ = false;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  ProgressLine line_;
 };
 
 }  // namespace
@@ -62,7 +56,7 @@ int import_tenants(ProgramSettings& settings, const ImportOptions& o) {
   std::signal(SIGINT, [](int) { stop_asked = 1; });
   std::signal(SIGTERM, [](int) { stop_asked = 1; });
   const auto stopped = [] { return stop_asked != 0; };
-  ProgressLine line;
+  ImportLine line;
   const auto report = [&line](const accounts::ImportProgress& p) { line.show(p); };
   accounts::ImportProgress done;
   if (o.dry_run) {

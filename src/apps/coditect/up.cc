@@ -8,16 +8,14 @@
 #include <thread>
 
 #include "apps/coditect/commands.h"
+#include "apps/coditect/demo.h"
 #include "apps/coditect/embedded.h"
+#include "apps/coditect/private_cluster.h"
 #include "apps/coditect/service_manager.h"
 #include "apps/coditect/serving.h"
-#include "cluster/cluster.h"
-#include "cluster/setup.h"
 #include "crypto/digest.h"
 #include "http/client.h"
 #include "obs/log.h"
-#include "pg/conninfo.h"
-#include "schema/direct.h"
 #include "schema/migrate.h"
 
 namespace coditect::app {
@@ -46,57 +44,6 @@ void raise_descriptor_limit() {
 void say(const std::string& line) {
   std::puts(line.c_str());
   std::fflush(stdout);
-}
-
-http::Response call(std::string method, std::string url, std::vector<http::Header> headers,
-                    std::string body) {
-  asio::io_context io;
-  auto done = asio::co_spawn(io,
-                             http::fetch(std::move(method), std::move(url), std::move(headers),
-                                         std::move(body), after(20s)),
-                             asio::use_future);
-  io.run();
-  return done.get();
-}
-
-boost::json::value post(const std::string& url, const std::string& key, const std::string& once,
-                        const boost::json::value& body) {
-  std::vector<http::Header> headers{{"Content-Type", "application/json"},
-                                    {"Idempotency-Key", once}};
-  if (!key.empty()) headers.push_back({"Authorization", "Bearer " + key});
-  const auto answer = call("POST", url, std::move(headers), boost::json::serialize(body));
-  if (answer.status / 100 != 2) fail(Code::internal, "demo_failed", url + ": " + answer.body);
-  return boost::json::parse(answer.body);
-}
-
-struct DemoOrganization {
-  std::string slug, email, password, key;
-};
-
-/// Through the API like everyone, with idempotency keys of this installation: repeated after a
-/// crash it goes on where it was.
-DemoOrganization make_demo(const Application& application, const std::string& base,
-                           const std::string& secret, const std::string& slug,
-                           const std::string& name) {
-  DemoOrganization d{slug,
-                     "owner@" + slug + ".example",
-                     to_base64url(crypto::hmac_sha256(secret, "password " + slug)).substr(0, 20),
-                     {}};
-  const auto once = "demo-" + to_hex(crypto::hmac_sha256(secret, slug)).substr(0, 16);
-  const auto signed_up = post(base + "/v1/signup", "", once,
-                              {{"email", d.email},
-                               {"password", d.password},
-                               {"organization", {{"name", name}, {"slug", slug}}}});
-  d.key = signed_up.at("api_key").at("secret").as_string();
-  int n = 0;
-  if (application.fill_demo)
-    application.fill_demo(
-        [&](const std::string& path, const boost::json::value& body) {
-          return post(base + "/v1/tenants/" + slug + path, d.key, once + "-" + std::to_string(n++),
-                      body);
-        },
-        name);
-  return d;
 }
 
 /// What must be true before anything starts, so that there is never half a start.
@@ -161,7 +108,8 @@ class Up {
       settings_.database.url = Secret(administrator);
       if (servers_.cell_url() != administrator) settings_.cell.url = Secret(servers_.cell_url());
     }
-    if (!servers_.citus_workers().empty()) prepare_cluster();
+    if (!servers_.citus_workers().empty())
+      prepare_private_cluster(application_, settings_, state_, servers_);
     prepare_database(administrator);
     serving_ = std::make_unique<Serving>(application_, settings_);
     serving_->start();
@@ -208,66 +156,6 @@ class Up {
     if (changed) state_.write_values("secrets", secrets);
   }
 
-  /// Passwords by role, as the servers get them.
-  std::map<std::string, Secret> role_passwords() const {
-    const auto& d = settings_.database;
-    return {{"coditect_app", d.app_password},
-            {"coditect_operator", d.operator_password},
-            {"coditect_maintenance", d.maintenance_password},
-            {"coditect_migrator", d.migrator_password},
-            {"coditect_import", d.import_password}};
-  }
-
-  void prepare_cluster() {
-    cluster::Setup setup;
-    setup.coordinator = settings_.cell_url().reveal();
-    setup.cell = settings_.database.names.cell;
-    setup.passwords = role_passwords();
-    setup.passwords.emplace(cluster::kClusterRole, settings_.database.cluster_password);
-    const auto removed = removed_workers(setup);
-    for (const auto& worker : servers_.citus_workers()) {
-      if (std::ranges::find(removed, worker) != removed.end()) continue;
-      const auto [host, port] = cluster::parse_address(worker, "worker");
-      setup.workers.push_back(
-          pg::with_options(setup.coordinator, {{"host", host}, {"port", std::to_string(port)}}));
-    }
-    setup.tables = {application_.tables.begin(), application_.tables.end()};
-    const auto report = [](const std::string& line) {
-      obs::log(obs::Level::info, "cluster", {{"step", line}});
-    };
-    cluster::update_ports(setup, state_nodes(), report);
-    cluster::init(setup, report);
-    auto nodes = state_.read_values("citus-nodes");
-    for (std::size_t i = 0; i < setup.workers.size(); ++i)
-      nodes["citus-worker-" + std::to_string(i + 1)] = servers_.citus_workers()[i];
-    state_.write_values("citus-nodes", nodes);
-  }
-
-  /// Those that were nodes once and were taken out: they do not come back by themselves.
-  std::vector<std::string> removed_workers(const cluster::Setup& setup) const {
-    std::vector<std::string> out;
-    const auto known = state_.read_values("citus-nodes");
-    if (known.empty()) return out;
-    schema::Direct cell(pg::with_options(setup.coordinator, {{"dbname", setup.cell}}));
-    for (const auto& [name, address] : known)
-      if (cell.query("SELECT 1 FROM pg_dist_node WHERE nodename || ':' || nodeport = $1", {address})
-              .empty())
-        out.push_back(address);
-    return out;
-  }
-
-  /// The workers whose port was taken by somebody else since the last run: old address to new.
-  std::map<std::string, std::string> state_nodes() const {
-    std::map<std::string, std::string> moved;
-    const auto known = state_.read_values("citus-nodes");
-    const auto now = servers_.citus_workers();
-    for (std::size_t i = 0; i < now.size(); ++i)
-      if (const auto at = known.find("citus-worker-" + std::to_string(i + 1));
-          at != known.end() && at->second != now[i])
-        moved[at->second] = now[i];
-    return moved;
-  }
-
   void prepare_database(const std::string& administrator) {
     const auto& d = settings_.database;
     const auto& sources = application_.migrations;
@@ -283,10 +171,11 @@ class Up {
     }
     if (!ready) {
       if (settings_.cell.url.empty()) {
-        schema::prepare_server(administrator, role_passwords(), {d.names.directory, d.names.cell});
+        schema::prepare_server(administrator, d.role_passwords(),
+                               {d.names.directory, d.names.cell});
       } else {
-        schema::prepare_server(administrator, role_passwords(), {d.names.directory});
-        schema::prepare_server(settings_.cell.url.reveal(), role_passwords(), {d.names.cell});
+        schema::prepare_server(administrator, d.role_passwords(), {d.names.directory});
+        schema::prepare_server(settings_.cell.url.reveal(), d.role_passwords(), {d.names.cell});
       }
       const auto report = [](const std::string& line) {
         obs::log(obs::Level::info, "migrate", {{"step", line}});
@@ -313,31 +202,15 @@ class Up {
     say("  log            " + state_.file("log/coditect.log"));
     say("  operator key   " + state_.file("operator.key") + "  (for '" + application_.name +
         " admin')");
-    if (!options_.no_demo && !state_.read_file("demo-shown")) greet_first_time();
+    if (!options_.no_demo && !state_.read_file("demo-shown")) {
+      greet_first_time(application_, base_,
+                       settings_.sealing_keys.empty() ? settings_.database.app_password.reveal()
+                                                      : settings_.sealing_keys.reveal(),
+                       say);
+      state_.write_file("demo-shown", "yes\n");
+    }
     const auto down = "'" + application_.name + " down --state " + state_.path() + "'";
     say(options_.detach ? down + " stops it." : "Ctrl-C stops it; " + down + " from elsewhere.");
-  }
-
-  void greet_first_time() {
-    const auto secret = settings_.sealing_keys.empty() ? settings_.database.app_password.reveal()
-                                                       : settings_.sealing_keys.reveal();
-    const auto acme = make_demo(application_, base_, secret, "acme", "Acme");
-    const auto globex = make_demo(application_, base_, secret, "globex", "Globex");
-    say("");
-    say("Two organizations to try it with. Their keys are shown this once and stored hashed:");
-    for (const auto& d : {acme, globex})
-      say("  " + d.slug + "  key " + d.key + "\n    sign in as " + d.email + " with " + d.password);
-    say("");
-    say("Try:");
-    const auto call = [&](const char* options, const char* slug, const std::string& key) {
-      return "  curl -s " + std::string(options) + base_ + "/v1/tenants/" + slug + "/" +
-             application_.demo_list + " -H 'Authorization: Bearer " + key + "'";
-    };
-    say(call("", "acme", acme.key));
-    say(call("", "globex", globex.key));
-    say(call("-i ", "globex", acme.key) + "   # not yours: 404");
-    say("");
-    state_.write_file("demo-shown", "yes\n");
   }
 
   const Application& application_;
@@ -487,7 +360,8 @@ int status(const std::string& path, bool json) {
   std::string ready = "no";
   if (owner) {
     try {
-      if (call("GET", "http://127.0.0.1:" + port("http") + "/health/ready", {}, "").status == 200)
+      if (http::fetch_now("GET", "http://127.0.0.1:" + port("http") + "/health/ready", {}, "", 20s)
+              .status == 200)
         ready = "yes";
     } catch (const Failure&) {  // then it is not ready
     }
