@@ -20,12 +20,4 @@ CREATE TABLE IF NOT EXISTS coditect_cluster.events (
   event text NOT NULL,
   detail jsonb NOT NULL DEFAULT '{}'
 );
--- Foreign keys that are taken off while tables with rows become distributed, until they are back.
-CREATE TABLE IF NOT EXISTS coditect_cluster.suspended_keys (
-  table_name text NOT NULL,
-  key_name text NOT NULL,
-  definition text NOT NULL,
-  position int NOT NULL,
-  PRIMARY KEY (table_name, key_name)
-);
 REVOKE ALL ON SCHEMA coditect_cluster FROM PUBLIC;

@@ -59,7 +59,7 @@ def count(output):
     if ran:
         found = True
         bad = re.findall(r"^(?:FAIL|ERROR): (\S+)", output, re.M)
-        skipped = re.findall(r"^(\w+) \(.*?(?:\n.*?)?\.\.\. skipped ['\"](.*)['\"]$", output, re.M)
+        skipped = re.findall(r"^\w+ \(([\w.]+)\)(?:\n(?!\w+ \()[^\n]*?)? \.\.\. skipped ['\"](.*)['\"]$", output, re.M)
         skips.extend(f"{name}: {why}" for name, why in skipped)
         passed += int(ran.group(1)) - len(bad) - len(skipped)
         failed += len(bad)

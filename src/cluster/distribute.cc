@@ -1,4 +1,8 @@
 #include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include <fmt/format.h>
 
 #include "base/error.h"
 #include "cluster/setup.h"
@@ -8,114 +12,109 @@ namespace coditect::cluster {
 namespace {
 
 using schema::Direct;
+using namespace std::chrono_literals;
 
-/// Turns the foreign keys among tables of tenants off and on; what is off is written down first.
-class SuspendedKeys {
- public:
-  explicit SuspendedKeys(Direct& db) : db_(db) {}
-
-  void suspend() {
-    db_.execute(
-        "INSERT INTO coditect_cluster.suspended_keys SELECT k.conrelid::regclass::text, k.conname, "
-        "pg_get_constraintdef(k.oid), row_number() OVER (ORDER BY k.oid) FROM pg_constraint k "
-        "WHERE "
-        "k.contype = 'f' AND k.conrelid::regclass::text = ANY (ARRAY[" +
-        names_ + "]) ON CONFLICT DO NOTHING");
-    for (const auto& row : db_.query("SELECT k.conrelid::regclass::text, quote_ident(k.conname) "
-                                     "FROM pg_constraint k JOIN coditect_cluster.suspended_keys s "
-                                     "ON s.table_name = k.conrelid::regclass::text AND s.key_name "
-                                     "= k.conname WHERE k.contype = 'f'"))
-      db_.execute("ALTER TABLE " + *row[0] + " DROP CONSTRAINT " + *row[1]);
+/// Begins a transaction that has all tables to itself. It waits for the locks for less than
+/// PostgreSQL's deadlock_timeout of 1 s, so that it is never a request that loses, and tries again.
+void begin_alone(Direct& db, const std::string& names) {
+  constexpr int kTries = 100;
+  for (int n = 1;; ++n) {
+    db.execute("BEGIN");
+    db.execute("SET LOCAL lock_timeout = '500ms'");
+    std::string message;
+    const auto state =
+        db.try_execute("LOCK TABLE " + names + " IN ACCESS EXCLUSIVE MODE", &message);
+    if (!state) break;
+    db.execute("ROLLBACK");
+    if ((*state != "55P03" && *state != "40P01") || n == kTries)
+      fail(Code::unavailable, "tables_in_use",
+           "the tables are never free: " + message + "; look for long transactions");
+    std::this_thread::sleep_for(std::min(100ms * n, 2000ms));
   }
-  void of(std::string names) { names_ = std::move(names); }
+  db.execute("SET LOCAL lock_timeout = 0");
+}
 
-  /// First all are on for new rows, then each is checked for the old ones. One that does not hold
-  /// does not keep the others off.
-  int restore() {
-    int restored = 0;
-    std::string broken;
-    const auto suspended = db_.query(
-        "SELECT table_name, quote_ident(key_name), definition, key_name FROM "
-        "coditect_cluster.suspended_keys ORDER BY position");
-    for (const auto& row : suspended) {
-      if (db_.query("SELECT 1 FROM pg_constraint WHERE conrelid = $1::regclass AND conname = $2",
-                    {*row[0], *row[3]})
-              .empty())
-        db_.execute("ALTER TABLE " + *row[0] + " ADD CONSTRAINT " + *row[1] + " " + *row[2] +
-                    " NOT VALID");
-    }
-    for (const auto& row : suspended) {
-      std::string message;
-      if (db_.try_execute("ALTER TABLE " + *row[0] + " VALIDATE CONSTRAINT " + *row[1], &message)) {
-        broken += (broken.empty() ? "" : "; ") + message;
-        continue;
-      }
-      db_.query(
-          "DELETE FROM coditect_cluster.suspended_keys WHERE table_name = $1 AND key_name = $2",
-          {*row[0], *row[3]});
-      ++restored;
-    }
-    if (!broken.empty())
-      fail(
-          Code::failed_precondition, "key_not_valid",
-          "a row was deleted while its key was off; delete the rows that reference it and run this "
-          "again: " +
-              broken);
-    return restored;
-  }
+/// What is in the database and not distributed yet, in the registry's order: parents first.
+std::vector<schema::Table> not_distributed(Direct& db, std::span<const schema::Table> tables) {
+  const std::string distributed =
+      db.query("SELECT to_regclass('pg_catalog.pg_dist_partition')")[0][0]
+          ? " AND oid NOT IN (SELECT logicalrelid FROM pg_dist_partition)"
+          : "";
+  std::vector<schema::Table> out;
+  for (const auto& t : tables)
+    if (t.kind != schema::Kind::global &&
+        !db.query("SELECT 1 FROM pg_class WHERE relname = $1 AND relnamespace = "
+                  "'public'::regnamespace" +
+                      distributed,
+                  {std::string(t.name)})
+             .empty())
+      out.push_back(t);
+  return out;
+}
 
- private:
-  Direct& db_;
-  std::string names_;
-};
+std::string joined_names(const std::vector<schema::Table>& tables) {
+  std::vector<std::string> names;
+  for (const auto& t : tables) names.emplace_back(t.name);
+  return fmt::format("public.{}", fmt::join(names, ", public."));
+}
+
+/// "10 tables, 27 MB".
+std::string amount(Direct& db, const std::vector<schema::Table>& tables) {
+  const auto sum = db.query(
+      "SELECT pg_size_pretty(sum(pg_total_relation_size(t::regclass))) FROM unnest($1::text[]) t",
+      {"{" + joined_names(tables) + "}"});
+  return fmt::format("{} tables, {}", tables.size(), *sum[0][0]);
+}
 
 }  // namespace
+
+std::string to_distribute(const std::string& coordinator_cell,
+                          std::span<const schema::Table> tables) {
+  Direct db(coordinator_cell);
+  const auto left = not_distributed(db, tables);
+  return left.empty() ? "" : amount(db, left);
+}
 
 void distribute_tables(const std::string& coordinator_cell, std::span<const schema::Table> tables,
                        const Report& report) {
   Direct db(coordinator_cell);
-  std::vector<std::string> left;
-  std::string names;
-  for (const auto& t : tables) {
-    if (t.kind == schema::Kind::global) continue;
-    const std::string name(t.name);
-    const auto is = [&db, &name](const char* catalog) {
-      return !db.query(std::string("SELECT 1 FROM ") + catalog, {name}).empty();
-    };
-    if (is("pg_class WHERE relname = $1 AND relnamespace = 'public'::regnamespace") &&
-        !is("pg_dist_partition WHERE logicalrelid = to_regclass('public.' || $1)"))
-      left.push_back(name);
-    if (t.kind == schema::Kind::tenant) names += (names.empty() ? "'" : ", '") + name + "'";
-  }
-  SuspendedKeys keys(db);
+  const auto left = not_distributed(db, tables);
   if (!left.empty()) {
+    const auto names = joined_names(left);
+    report("distributing " + amount(db, left) + ": requests wait until it is done");
+    const auto start = std::chrono::steady_clock::now();
+    begin_alone(db, names);
+    const auto alone = std::chrono::steady_clock::now();
     // With a key between them neither of two tables could be the first.
-    keys.of(names);
-    keys.suspend();
-  }
-  for (const auto& name : left) {
-    const auto it = std::ranges::find(tables, std::string_view(name), &schema::Table::name);
-    if (it->kind == schema::Kind::reference) {
-      db.execute("SELECT create_reference_table('public." + name + "')");
-      report("distributed " + name + " (a copy on every node)");
-      continue;
+    const auto keys = db.query(
+        "SELECT conrelid::regclass, quote_ident(conname), pg_get_constraintdef(oid) FROM "
+        "pg_constraint WHERE contype = 'f' AND conrelid = ANY ($1::regclass[]) ORDER BY oid",
+        {"{" + names + "}"});
+    for (const auto& key : keys)
+      db.execute("ALTER TABLE " + *key[0] + " DROP CONSTRAINT " + *key[1]);
+    for (const auto& t : left) {
+      const std::string name(t.name);
+      if (t.kind == schema::Kind::reference)
+        db.execute("SELECT create_reference_table('public." + name + "')");
+      else
+        db.execute("SELECT create_distributed_table('public." + name +
+                   "', 'tenant_id', colocate_with => " +
+                   (name == "tenant_state" ? "'none'" : "'public.tenant_state'") + ")");
+      report("distributed " + name);
     }
-    const auto size =
-        *db.query("SELECT pg_size_pretty(pg_total_relation_size(to_regclass('public.' || $1)))",
-                  {name})[0][0];
-    report("distributing " + name + " (" + size + "), while statements go on");
-    db.execute("SELECT create_distributed_table_concurrently('public." + name +
-               "', 'tenant_id', colocate_with => " +
-               (name == "tenant_state" ? "'none'" : "'public.tenant_state'") + ")");
+    for (const auto& key : keys)
+      db.execute("ALTER TABLE " + *key[0] + " ADD CONSTRAINT " + *key[1] + " " + *key[2]);
+    db.execute("COMMIT");
+    const auto seconds = [](auto d) { return std::chrono::duration<double>(d).count(); };
+    report(fmt::format(
+        "all are distributed, {} foreign keys hold; requests waited {:.1f} s (and "
+        "{:.1f} s for those before them)",
+        keys.size(), seconds(std::chrono::steady_clock::now() - alone), seconds(alone - start)));
   }
-  if (const int restored = keys.restore(); restored > 0)
-    report(std::to_string(restored) + " foreign keys are on again and hold for every row");
-  // What was copied is still in the coordinator's own tables, hidden; also of a run that was
-  // killed.
-  for (const auto& row : db.query(
-           "SELECT p.logicalrelid::regclass FROM pg_dist_partition p WHERE p.partmethod = 'h' AND "
-           "p.logicalrelid::regclass::text = ANY (ARRAY[" +
-           names + "]) AND pg_relation_size(p.logicalrelid) > 0"))
+  // What was copied is still in the coordinator's own tables, hidden.
+  for (const auto& row :
+       db.query("SELECT logicalrelid::regclass FROM pg_dist_partition WHERE partmethod = 'h' AND "
+                "pg_relation_size(logicalrelid) > 0"))
     db.execute("SELECT truncate_local_data_after_distributing_table('" + *row[0] + "')");
 }
 

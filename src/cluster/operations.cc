@@ -433,6 +433,11 @@ void failover(Cluster& cluster, const std::string& name, const std::string& addr
   if (o.dry_run) return;
   Operation op(cluster, "failover", {{"node", node.address()}, {"address", address}}, true);
   logged(op, [&] { settle(cluster, op, o); });
+  // The name by which it reaches itself came with the copy; init() set it.
+  if (db.query("SHOW citus.local_hostname")[0][0] == node.host && node.host != host) {
+    db.execute("ALTER SYSTEM SET citus.local_hostname = " + db.quote_text(host));
+    db.execute("SELECT pg_reload_conf()");
+  }
   cluster.db().query("SELECT citus_update_node($1::int, $2, $3::int, true, 1000)",
                      {std::to_string(node.id), host, std::to_string(port)});
   o.report(address + " is in the place of " + node.address());

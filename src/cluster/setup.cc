@@ -142,6 +142,12 @@ class Init {
     for (const auto& [name, value] : settings_in("setup/settings.conf"))
       report_("would set " + name + " = " + value + " on every node");
     report_("would set citus.shard_count = " + shard_count() + " for the database " + s_.cell);
+    try {
+      if (const auto tables = to_distribute(in_cell(s_.coordinator), s_.tables); !tables.empty())
+        report_("would distribute " + tables + ", for which requests would wait");
+    } catch (const Failure& f) {  // a database that is to be made
+      if (!f.error().detail.contains("does not exist")) throw;
+    }
   }
 
   static std::string shard_count() {
@@ -182,18 +188,7 @@ class Init {
                {s_.cell})
              .empty();
     execute_all(db, with_cell(file_text("roles.sql"), quoted_cell));
-    // Sessions from before do not have the settings, without which a distributed table refuses
-    // them.
-    for (int i = 0; !known && i < 5; ++i) {
-      db.query(
-          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename "
-          "LIKE "
-          "'coditect\\_%' AND usename <> 'coditect_admin' AND state = 'idle' AND backend_start < "
-          "now() "
-          "- interval '100 ms'",
-          {s_.cell});
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
+    if (!known) end_sessions_from_before(db);
     db.execute("ALTER DATABASE " + quoted_cell + " SET citus.shard_count = " + shard_count());
     for (auto [name, value] : settings_in("setup/settings.conf")) {
       const bool optional = name.starts_with('?');
@@ -207,6 +202,12 @@ class Init {
                                               "'citus.node_conninfo'")[0][0] == "default")
       db.execute("ALTER SYSTEM SET citus.node_conninfo = " +
                  db.quote_text(s_.node_conninfo.empty() ? kNodeConninfo : s_.node_conninfo));
+    // A node logs in to itself, too; "localhost" is in no certificate.
+    if (const auto host = pg::option_of(administrator, "host");
+        !host.empty() && !host.starts_with('/') &&
+        db.query("SELECT source FROM pg_settings WHERE name = 'citus.local_hostname'")[0][0] ==
+            "default")
+      db.execute("ALTER SYSTEM SET citus.local_hostname = " + db.quote_text(host));
     db.execute("SELECT pg_reload_conf()");
     Direct cell(in_cell(administrator));
     quiet(cell);
@@ -214,6 +215,21 @@ class Init {
     execute_all(cell, file_text("node.sql"));
     write_credentials(cell);
     report_(address_of(administrator) + " is prepared (" + kind + ")");
+  }
+
+  /// Sessions from before do not have the settings, without which a distributed table refuses them.
+  /// Those that have been idle for a moment go first: nobody is about to use them.
+  void end_sessions_from_before(Direct& db) {
+    const auto start = *db.query("SELECT now()::text")[0][0];
+    for (int i = 0; i < 50; ++i) {
+      const auto left = db.query(
+          "SELECT pid, state = 'idle' AND state_change < now() - $3::interval AND "
+          "pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename LIKE "
+          "'coditect\\_%' AND usename <> 'coditect_admin' AND backend_start < $2::timestamptz",
+          {s_.cell, start, i < 40 ? "20 ms" : "0 ms"});
+      if (left.empty()) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
   }
 
   /// No password in the server's log, whatever its settings.

@@ -44,10 +44,15 @@ void init(const Setup& setup, const Report& report);
 /// The same for one server more of a cluster that is there: `setup.workers` has it.
 void add(const Setup& setup, const Report& report);
 
-/// Distributes tables of tenants that are not yet, parents first, while statements go on; the
-/// foreign keys among them are off meanwhile and validated at the end. For init().
+/// Distributes tables of tenants that are not yet, all in one transaction: they are either all
+/// local or all distributed, also after a kill -9. Requests wait meanwhile. Table by table by
+/// create_distributed_table_concurrently they would not, but a statement that joins a distributed
+/// table with a local one fails or crashes the server (ADR 12). For init().
 void distribute_tables(const std::string& coordinator_cell, std::span<const schema::Table> tables,
                        const Report& report);
+/// How much that would be, as in "10 tables, 27 MB"; empty: nothing.
+std::string to_distribute(const std::string& coordinator_cell,
+                          std::span<const schema::Table> tables);
 
 /// Bytes that a session keeps of each run of a plan that is used again, measured on a worker of the
 /// cluster: about 26 kB on Citus 13.2.1 and 13.2.2, none on 13.2.0 (citus PR 8824 mends it).

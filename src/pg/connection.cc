@@ -77,7 +77,8 @@ Error error_of(const SqlError& e) {
 }
 
 bool is_stale(const SqlError& e) {
-  return e.state == "26000" || (e.state == "0A000" && e.message.contains("cached plan"));
+  return e.state == "26000" || (e.state == "0A000" && e.message.contains("cached plan")) ||
+         (e.state == "XX000" && e.message.starts_with("could not find valid entry for shard"));
 }
 
 bool worth_a_retry(const SqlError& e) {

@@ -50,9 +50,9 @@ struct SqlError {
 
 /// Whether a second try on a fresh connection may cure it; it changed nothing.
 bool worth_a_retry(const SqlError& e);
-/// A statement that was prepared before another program changed the schema: a fresh connection
-/// prepares it anew. (57P01 and 08006 with a live session are Citus's: the worker behind this
-/// server is away, this connection is as good as before.)
+/// A statement that was prepared before another program changed the schema, or planned before Citus
+/// replaced a shard: a fresh connection does it anew. (57P01 and 08006 with a live session are
+/// Citus's: the worker behind this server is away, this connection is as good as before.)
 bool is_stale(const SqlError& e);
 /// Whether it is a caller's statement ("projects.get"), not one of the transaction ("begin").
 bool is_named_statement(const Command& command);

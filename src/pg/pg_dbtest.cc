@@ -19,7 +19,8 @@ class PgTest : public testing::LoopTest {
   static Command command(std::string sql) { return {{}, std::move(sql), {}}; }
 };
 
-Async<std::string> reason_of(Async<Result> work) {
+template <class T>
+Async<std::string> reason_of(Async<T> work) {
   try {
     co_await std::move(work);
   } catch (const Failure& f) {
@@ -233,6 +234,31 @@ TEST_F(PgTest, AReadSurvivesALostConnection) {
   run(async::sleep_for(100ms));
   const auto again = run(read(pool, after(5s), {}, command("SELECT pg_backend_pid()")));
   EXPECT_NE(decode_value<std::int32_t>(again.get(), 0, 0), pid);
+  run(pool.stop());
+  run(other.stop());
+}
+
+TEST_F(PgTest, AWriteSurvivesAConnectionLostBeforeItButNotWithItsCommit) {
+  Pool pool(loop_, settings(1), metrics_, "t"), other(loop_, settings(1), metrics_, "o");
+  const auto lose_connection = [&] {
+    const auto r = run(read(pool, after(5s), {}, command("SELECT pg_backend_pid()")));
+    const auto pid = decode_value<std::int32_t>(r.get(), 0, 0);
+    run(read(other, after(5s), {}, {{}, "SELECT pg_terminate_backend($1)", Params::of(pid)}));
+    run(async::sleep_for(100ms));
+  };
+  const auto write = [&](bool in_one_flush) -> Async<bool> {
+    Transaction tx(pool, after(5s), {});
+    if (in_one_flush)
+      tx.defer(command("SELECT 1"));
+    else
+      co_await tx.run(command("SELECT 1"));
+    co_await tx.commit();
+    co_return true;
+  };
+  lose_connection();
+  EXPECT_NO_THROW(run(write(false)));
+  lose_connection();
+  EXPECT_EQ(run(reason_of(write(true))), "commit_outcome_unknown");
   run(pool.stop());
   run(other.stop());
 }

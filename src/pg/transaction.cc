@@ -54,7 +54,7 @@ Async<Connection::Outcome> Transaction::send() {
   }
   const auto commands = std::exchange(waiting_, {});
   const auto start = std::chrono::steady_clock::now();
-  auto outcome = co_await lease_->run(commands, deadline_);
+  auto outcome = first ? co_await run_first(commands) : co_await lease_->run(commands, deadline_);
   observe(*pool_, commands, start);
   const auto guarded = opened + prelude_size_;
   if (first && outcome.error && outcome.error->state == "22012" && guard_.refused &&
@@ -67,6 +67,22 @@ Async<Connection::Outcome> Transaction::send() {
     guard_.passed(prelude);
   }
   co_return outcome;
+}
+
+/// Nothing depends on a first flush yet: when the session turns out to be gone or out of date it is
+/// sent once more on another one.
+Async<Connection::Outcome> Transaction::run_first(const std::vector<Command>& commands) {
+  try {
+    auto outcome = co_await lease_->run(commands, deadline_);
+    if (!outcome.error || !is_stale(*outcome.error)) co_return outcome;
+  } catch (const Failure& f) {  // with COMMIT among the commands it may have happened
+    if (over_ || f.error().reason != "database_connection_lost") throw;
+  }
+  pool_->drop_idle();
+  lease_->discard();
+  lease_.give_back();
+  lease_ = co_await pool_->acquire(deadline_);
+  co_return co_await lease_->run(commands, deadline_);
 }
 
 Async<> Transaction::refuse() {

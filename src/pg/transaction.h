@@ -46,6 +46,7 @@ class Transaction {
 
  private:
   Async<Connection::Outcome> send();
+  Async<Connection::Outcome> run_first(const std::vector<Command>& commands);
   Async<> refuse();
 
   Pool* pool_;
