@@ -22,7 +22,8 @@ esac
 packages="clang-19 lld-19 llvm-19 libclang-rt-19-dev clang-tidy-19 clang-format-19 g++ cmake ninja-build ccache pkg-config
   dpkg-dev file
   $boost libpq-dev libssl-dev libargon2-dev libjemalloc-dev libfmt-dev libtomlplusplus-dev libcli11-dev prometheus-cpp-dev zlib1g-dev
-  libgtest-dev libgmock-dev $postgres redis-server nginx-light python3 git curl jq wrk ca-certificates openssl procps"
+  libgtest-dev libgmock-dev $postgres redis-server nginx-light python3 git curl jq wrk ca-certificates openssl procps
+  prometheus prometheus-alertmanager shellcheck yamllint bats"
 
 missing=()
 installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | awk '$1 == "ii" { print $2 }')

@@ -127,6 +127,9 @@ def main():
     started = time.time()
     run("check_layers", ["scripts/check-layers"])
     run("check_format", ["scripts/format.sh", "--check"])
+    for module in sorted(os.listdir(f"{ROOT}/tests/infra")):
+        if module.startswith("test_") and module.endswith(".py"):
+            run(f"infra {module[5:-3]}", [sys.executable, "-m", "unittest", "-v", module[:-3]], {"PYTHONPATH": f"{ROOT}/tests/infra"})
     build("asan")
     build("release")
     with Servers("asan") as env:

@@ -56,6 +56,7 @@ Async<http::Response> Dispatch::answer(http::Request& request) {
   const auto start = now();
   if (!request.trace.sampled && request.header("traceparent") == nullptr)
     request.trace.sampled = sampled_by_chance(services_.sample_per_mille);
+  request.tracer = obs::Tracer(services_.spans, request.trace);
   http::Response response;
   try {
     response = co_await route(request);
@@ -145,13 +146,13 @@ Async<http::Response> Dispatch::tenant_route(const Routes::Route& r, Context con
   std::optional<Failure> refused;
   try {
     auto response = co_await with_access(r, std::move(context), access);
-    co_await gate_.settle(access, request.deadline);
+    co_await gate_.settle(access, request);
     request.tenant = access.slug;
     co_return response;
   } catch (const Failure& f) {  // one who may not ask is not told why the request was wrong
     refused = f;
   }
-  co_await gate_.settle(access, request.deadline);
+  co_await gate_.settle(access, request);
   request.tenant = access.slug;
   throw Failure(std::move(*refused));
 }
@@ -161,7 +162,8 @@ Async<http::Response> Dispatch::with_access(const Routes::Route& r, Context cont
   auto& request = context.request;
   check_query(r, request);
   TenantContext ctx{std::move(context), access};
-  const TenantDb db(services_.cell, access.tenant, request.deadline, companion_of(access));
+  const TenantDb db(services_.cell, access.tenant, request.deadline, request.tracer,
+                    companion_of(access));
   if (r.read) {
     TenantRead read{ctx, db};
     auto response = co_await r.read(read);

@@ -298,7 +298,8 @@ Async<TenantAccess> Gate::by_api_key(const http::Request& request, std::string_v
   }
   auto token = ApiKeyToken::parse(bearer);
   if (!token) no_credential();
-  const auto identity = co_await s_.tenants.identity(token->tenant, request.deadline);
+  const auto identity =
+      co_await s_.tenants.identity(token->tenant, request.deadline, request.tracer);
   if (!identity) no_credential();
   TenantAccess access{tenancy::TenantMint::mint(identity->id),
                       token->tenant,
@@ -309,7 +310,7 @@ Async<TenantAccess> Gate::by_api_key(const http::Request& request, std::string_v
   constexpr GlobalStatement<std::int64_t, std::string> kTold{
       "mutant.slug", "SELECT id FROM tenants WHERE slug = $1"};
   if (mutant("gate.says_forbidden") && identity->slug != wanted &&
-      co_await GlobalDb(s_.directory, request.deadline).maybe_one(kTold, slug))
+      co_await GlobalDb(s_.directory, request.deadline, request.tracer).maybe_one(kTold, slug))
     fail(Code::permission_denied, "permission_denied");
 #endif
   const bool other = identity->slug != wanted && !mutant("gate.path_tenant");
@@ -318,14 +319,15 @@ Async<TenantAccess> Gate::by_api_key(const http::Request& request, std::string_v
   // A change of state that was just told may not have reached the cell, whose fence lets a write
   // commit before anyone here could look at it: look first.
   if (other || need.at_once || !s_.known_keys.may_hope() || tenants.change_of(identity->id))
-    co_await settle(access, request.deadline);
+    co_await settle(access, request);
   co_return access;
 }
 
-Async<PermissionSet> Gate::settle(const TenantAccess& access, Deadline deadline) {
+Async<PermissionSet> Gate::settle(const TenantAccess& access, const http::Request& request) {
   if (!access.check) co_return access.permissions;
   if (!access.check->done())
-    co_await TenantDb(s_.cell, access.tenant, deadline, access.check.get()).accompany();
+    co_await TenantDb(s_.cell, access.tenant, request.deadline, request.tracer, access.check.get())
+        .accompany();
   co_return access.check->permissions();
 }
 
@@ -337,13 +339,13 @@ Async<UserAccess> Gate::user(const http::Request& request) {
   const auto* entry = sessions_.find(hash);
   if (entry == nullptr) {
     const auto row =
-        co_await GlobalDb(s_.directory, request.deadline)
+        co_await GlobalDb(s_.directory, request.deadline, request.tracer)
             .maybe_one(kFindSession, pg::Bytes{hash}, now() - s_.settings.session_idle);
     if (!row)
       fail(Code::unauthenticated, "session_required",
            "the session has ended; sign in with POST /v1/sessions");
     if (now() - row->last_seen_at > 60s) {  // once a minute is enough for the idle limit
-      auto tx = GlobalDb(s_.directory, request.deadline).begin();
+      auto tx = GlobalDb(s_.directory, request.deadline, request.tracer).begin();
       tx.defer(kSeen, row->id, now());
       co_await tx.commit();
     }
@@ -381,14 +383,14 @@ Async<TenantAccess> Gate::by_session(const http::Request& request, const std::st
   if (!cookie(request, session_cookie_name(s_.settings))) no_credential();
   const auto access = co_await user(request);
   const auto key = access.session.str() + " " + slug;
-  const auto record =
-      co_await GlobalDb(s_.directory, request.deadline).maybe_one(kUsersTenant, access.user, slug);
+  const auto record = co_await GlobalDb(s_.directory, request.deadline, request.tracer)
+                          .maybe_one(kUsersTenant, access.user, slug);
   if (!record) no_tenant();
   const Tenant tenant = tenancy::TenantMint::mint(record->id);
   const auto* entry = members_.find(key);
   if (entry == nullptr) {
-    const auto row =
-        co_await TenantDb(s_.cell, tenant, request.deadline).maybe_one(kFindMember, access.user);
+    const auto row = co_await TenantDb(s_.cell, tenant, request.deadline, request.tracer)
+                         .maybe_one(kFindMember, access.user);
     if (!row) no_tenant();
     members_.put(key, {row->id, row->role});
     entry = members_.find(key);
@@ -407,8 +409,8 @@ Async<OperatorAccess> Gate::operators(const http::Request& request) {
   if (bearer && mutant("gate.operator")) co_return OperatorAccess{OperatorId::make(), "anyone"};
   const auto token = bearer ? OperatorToken::parse(*bearer) : std::nullopt;
   if (!token) no_credential();
-  const auto row =
-      co_await GlobalDb(s_.directory, request.deadline).maybe_one(kFindOperator, token->id);
+  const auto row = co_await GlobalDb(s_.directory, request.deadline, request.tracer)
+                       .maybe_one(kFindOperator, token->id);
   if (!row || !is_secret(s_.keys, token->secret, row->secret_key, row->secret_hash.value))
     no_credential();
   co_return OperatorAccess{token->id, row->name};

@@ -103,7 +103,7 @@ class Gate {
   /// alike, with `tenant_not_found`.
   Async<TenantAccess> tenant(const http::Request& request, const std::string& slug, Need need);
   /// What the credential may do; does what remains of the check first.
-  Async<PermissionSet> settle(const TenantAccess& access, Deadline deadline);
+  Async<PermissionSet> settle(const TenantAccess& access, const http::Request& request);
   /// The signed-in user. Changing methods need the CSRF token.
   Async<UserAccess> user(const http::Request& request);
   Async<OperatorAccess> operators(const http::Request& request);

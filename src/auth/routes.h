@@ -85,7 +85,7 @@ struct TenantContext : Context {
 
   const Principal& principal() const { return access.principal; }
   /// What the credential may do; may cost a look into the database.
-  Async<PermissionSet> permissions() const { return gate.settle(access, request.deadline); }
+  Async<PermissionSet> permissions() const { return gate.settle(access, request); }
 
   /// page_size and the opened page_token. A token is bound to tenant, route and filters.
   struct PageQuery {

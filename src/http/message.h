@@ -25,6 +25,7 @@ struct Request {
   std::string remote;  ///< the peer's address, or the client's that a trusted proxy names
   std::string id;      ///< "req_..."; sent back as X-Request-Id
   obs::TraceContext trace;
+  obs::Tracer tracer;  ///< for the parts of the work
   Deadline deadline;
 
   // What dispatch learned, for the access log and the metrics.

@@ -104,6 +104,25 @@ std::uint64_t SpanQueue::dropped() const {
   return dropped_;
 }
 
+void Tracer::add(std::string name, Timestamp start, bool failed,
+                 std::vector<std::pair<std::string, std::string>> attributes) const {
+  queue_->push({.name = std::move(name),
+                .context = unit_.child(),
+                .parent = unit_.span_id,
+                .start = start,
+                .end = now(),
+                .failed = failed,
+                .outgoing = true,
+                .attributes = std::move(attributes)});
+}
+
+DatabaseSpan::~DatabaseSpan() {
+  if (!tracer_.records()) return;
+  tracer_.add(
+      fmt::format("{} {}", system_, what_), start_, std::uncaught_exceptions() > unwinding_,
+      {{"db.system.name", std::string(system_)}, {"db.operation.name", std::string(what_)}});
+}
+
 std::string to_otlp_json(const std::vector<Span>& spans, std::string_view service) {
   std::string out =
       R"({"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":)";
@@ -120,8 +139,8 @@ std::string to_otlp_json(const std::vector<Span>& spans, std::string_view servic
     out += R"(,"name":)";
     append_json_string(out, span.name);
     fmt::format_to(std::back_inserter(out),
-                   R"(,"kind":2,"startTimeUnixNano":"{}","endTimeUnixNano":"{}","attributes":[)",
-                   nanoseconds(span.start), nanoseconds(span.end));
+                   R"(,"kind":{},"startTimeUnixNano":"{}","endTimeUnixNano":"{}","attributes":[)",
+                   span.outgoing ? 3 : 2, nanoseconds(span.start), nanoseconds(span.end));
     bool first_attribute = true;
     for (const auto& [key, value] : span.attributes) {
       if (!std::exchange(first_attribute, false)) out += ',';

@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -37,6 +38,7 @@ struct Span {
   Timestamp start;
   Timestamp end;
   bool failed = false;
+  bool outgoing = false;  ///< of a call to another server, not of one to this
   std::vector<std::pair<std::string, std::string>> attributes;
 };
 
@@ -55,6 +57,43 @@ class SpanQueue {
   mutable std::mutex mutex_;
   std::deque<Span> spans_;
   std::uint64_t dropped_ = 0;
+};
+
+/// Where the parts of a unit of work put their spans. Records nothing by default, and where the
+/// trace is not sampled.
+class Tracer {
+ public:
+  Tracer() = default;
+  Tracer(SpanQueue& queue, const TraceContext& unit)
+      : queue_(unit.sampled ? &queue : nullptr), unit_(unit) {}
+  bool records() const { return queue_ != nullptr; }
+  /// A part that began at `start` and ends now.
+  void add(std::string name, Timestamp start, bool failed,
+           std::vector<std::pair<std::string, std::string>> attributes) const;
+
+ private:
+  SpanQueue* queue_ = nullptr;
+  TraceContext unit_;
+};
+
+/// A call to a database, as long as this lives; failed when left by an exception. Names:
+/// https://opentelemetry.io/docs/specs/semconv/database/
+class DatabaseSpan {
+ public:
+  /// `system`: "postgresql" or "redis"; `what`: a statement's name or a command.
+  DatabaseSpan(const Tracer& tracer, std::string_view system, std::string_view what)
+      : tracer_(tracer), system_(system), what_(what) {
+    if (tracer_.records()) start_ = now();
+  }
+  ~DatabaseSpan();
+  DatabaseSpan(const DatabaseSpan&) = delete;
+  DatabaseSpan& operator=(const DatabaseSpan&) = delete;
+
+ private:
+  const Tracer& tracer_;
+  std::string_view system_, what_;
+  Timestamp start_{};
+  int unwinding_ = std::uncaught_exceptions();
 };
 
 /// The body of an OTLP/HTTP JSON export request

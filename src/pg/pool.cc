@@ -48,14 +48,15 @@ Pool::Pool(async::Loop& loop, PoolSettings settings, obs::Metrics& metrics, cons
                                "Callers refused because the pool was busy", {{"pool", name}})),
       lost_(metrics.counter("coditect_db_lost_total", "Connections lost or abandoned",
                             {{"pool", name}})),
-      breaker_gauge_(metrics.gauge("coditect_db_breaker_open",
-                                   "Loops that refuse callers because the server does not answer",
-                                   {{"pool", name}})),
+      away_gauge_(metrics.gauge("coditect_db_away",
+                                "Loops that cannot connect, or refuse callers because the server "
+                                "does not answer",
+                                {{"pool", name}})),
       memory_gauge_(metrics.gauge("coditect_db_backend_memory_bytes",
                                   "The most memory of a server process, when last looked at",
                                   {{"pool", name}})) {}
 
-Pool::~Pool() = default;
+Pool::~Pool() { set_away(false); }
 
 Async<> Pool::stop() {
   co_await tasks_.stop();
@@ -100,6 +101,7 @@ Async<std::unique_ptr<Connection>> Pool::open(Deadline deadline) {
     if (outcome.error) throw SqlFailure(*outcome.error);
     backoff_.reset();
     retry_at_ = {};
+    set_away(false);
     open_gauge_.Increment();
     --opening_;
     co_return c;
@@ -107,10 +109,16 @@ Async<std::unique_ptr<Connection>> Pool::open(Deadline deadline) {
     --total_;
     --opening_;
     retry_at_ = std::chrono::steady_clock::now() + backoff_.next();
+    set_away(true);
     note_trouble();
     if (std::chrono::steady_clock::now() - started >= settings_.connect_timeout) note_timeout();
     throw;
   }
+}
+
+/// The gauge is the sum of all loops' pools.
+void Pool::set_away(bool away) {
+  if (std::exchange(away_, away) != away) away_gauge_.Increment(away ? 1 : -1);
 }
 
 std::unique_ptr<Connection> Pool::take_idle() {
@@ -150,7 +158,7 @@ void Pool::note_timeout() {
       tasks_.stopping())
     return;
   breaker_open_ = true;
-  breaker_gauge_.Increment();
+  set_away(true);
   obs::log(obs::Level::warn, "the database does not answer; its callers are refused",
            {{"statements", timeouts_}});
   drop_idle();
@@ -174,7 +182,6 @@ Async<> Pool::probe() {
       auto c = co_await open(after(settings_.connect_timeout));
       timeouts_ = 0;
       breaker_open_ = false;
-      breaker_gauge_.Decrement();
       obs::log(obs::Level::info, "the database answers again");
       hand_on(std::move(c));
       co_return;

@@ -121,6 +121,7 @@ class Pool {
   Connected take_idle();
   void check_backoff() const;
   void check_breaker();
+  void set_away(bool away);
   void note_trouble() const {
     if (on_trouble_) on_trouble_();
   }
@@ -141,6 +142,7 @@ class Pool {
   std::chrono::steady_clock::time_point retry_at_{};
   int timeouts_ = 0;           ///< in a row
   bool breaker_open_ = false;  ///< callers are refused
+  bool away_ = false;          ///< the last try to connect failed, or callers are refused
   std::function<void()> on_trouble_;
   async::TaskGroup tasks_;
 
@@ -152,7 +154,7 @@ class Pool {
   obs::Histogram& wait_seconds_;
   obs::Counter& refused_;
   obs::Counter& lost_;
-  obs::Gauge& breaker_gauge_;
+  obs::Gauge& away_gauge_;
   obs::Gauge& memory_gauge_;
   struct Statement {
     obs::Histogram* seconds = nullptr;

@@ -130,8 +130,8 @@ TEST_F(CellTest, LeavesAWorkerAloneThatDoesNotAnswer) {
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < 50; ++i) EXPECT_EQ(failure(cell, testing::kGlobex), "database_unavailable");
   EXPECT_LT(std::chrono::steady_clock::now() - start, 100ms);
-  EXPECT_THAT(metrics_.text(), ::testing::ContainsRegex(
-                                   "coditect_db_breaker_open.pool=\"cell@127.0.0.1:[0-9]+\". 1"));
+  EXPECT_THAT(metrics_.text(),
+              ::testing::ContainsRegex("coditect_db_away.pool=\"cell@127.0.0.1:[0-9]+\". 1"));
   EXPECT_EQ(count(cell, testing::kAcme), kTasks_) << "the other worker's tenants feel nothing";
   run(cell.stop());
 }

@@ -32,6 +32,7 @@ Async<pg::Result> Db<D>::read(pg::Command command) const {
   const bool accompanied = companion_ != nullptr && !companion_->done();
   if (accompanied) commands.push_back(companion_->command());
   commands.push_back(std::move(command));
+  const obs::DatabaseSpan span(tracer_, "postgresql", commands.back().name);
   auto results = co_await pg::read(*pool_, deadline_, prelude(), std::move(commands));
   if (accompanied) companion_->inspect(results.front());
   co_return std::move(results.back());
@@ -40,7 +41,9 @@ Async<pg::Result> Db<D>::read(pg::Command command) const {
 template <Door D>
 Async<> Db<D>::accompany() const {
   if (companion_ == nullptr || companion_->done()) co_return;
-  const auto result = co_await pg::read(*pool_, deadline_, prelude(), companion_->command());
+  auto command = companion_->command();
+  const obs::DatabaseSpan span(tracer_, "postgresql", command.name);
+  const auto result = co_await pg::read(*pool_, deadline_, prelude(), std::move(command));
   companion_->inspect(result);
 }
 
@@ -73,7 +76,8 @@ Tx<D> Db<D>::begin(Fence fence) const {
     }
     guard.refused = [db = *this] { return db.explain_refusal(); };
   }
-  return Tx<D>(pg::Transaction(*pool_, deadline_, std::move(commands), std::move(guard)), tenant_);
+  return Tx<D>(pg::Transaction(*pool_, deadline_, std::move(commands), std::move(guard)), tenant_,
+               tracer_);
 }
 
 template class Db<Door::tenant>;

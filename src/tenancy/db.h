@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/mutant.h"
+#include "obs/trace.h"
 #include "pg/transaction.h"
 #include "tenancy/cell.h"
 #include "tenancy/purge.h"
@@ -67,31 +68,31 @@ class Companion {
 template <Door D>
 class Tx {
  public:
-  Tx(pg::Transaction tx, std::optional<std::int64_t> tenant)
-      : tx_(std::move(tx)), tenant_(tenant) {}
+  Tx(pg::Transaction tx, std::optional<std::int64_t> tenant, const obs::Tracer& tracer)
+      : tx_(std::move(tx)), tenant_(tenant), tracer_(tracer) {}
 
   template <class Registry, class Row, class... Args>
   Async<std::vector<Row>> all(const BasicStatement<D, Registry, Row, Args...>& st,
                               std::type_identity_t<Args>... args) {
-    const auto result = co_await tx_.run(detail::command(st, tenant(), args...));
+    const auto result = co_await run(detail::command(st, tenant(), args...));
     co_return pg::decode_rows<Row>(result.get());
   }
   template <class Registry, class Row, class... Args>
   Async<std::optional<Row>> maybe_one(const BasicStatement<D, Registry, Row, Args...>& st,
                                       std::type_identity_t<Args>... args) {
-    const auto result = co_await tx_.run(detail::command(st, tenant(), args...));
+    const auto result = co_await run(detail::command(st, tenant(), args...));
     co_return detail::at_most_one<Row>(result);
   }
   /// The number of rows changed.
   template <class Registry, class Row, class... Args>
   Async<std::int64_t> execute(const BasicStatement<D, Registry, Row, Args...>& st,
                               std::type_identity_t<Args>... args) {
-    const auto result = co_await tx_.run(detail::command(st, tenant(), args...));
+    const auto result = co_await run(detail::command(st, tenant(), args...));
     if (detail::affected(result) > 0 || !std::string_view(st.sql).starts_with("INSERT"))
       co_return detail::affected(result);
     // An INSERT ... SELECT that waited for the end of a shard's split looks where the rows were and
     // finds none. The second look is planned anew; elsewhere it finds what the first one found.
-    const auto again = co_await tx_.run(detail::command(st, tenant(), args...));
+    const auto again = co_await run(detail::command(st, tenant(), args...));
     co_return detail::affected(again);
   }
   /// Sends the statement with the next one or with the commit; only an error of it is seen.
@@ -121,14 +122,22 @@ class Tx {
   /// Sends what waits; an SQL error is a value.
   Async<std::optional<pg::SqlError>> try_flush() { return tx_.try_flush(); }
 
-  Async<> commit() { return tx_.commit(); }
+  Async<> commit() {
+    const obs::DatabaseSpan span(tracer_, "postgresql", "COMMIT");
+    co_await tx_.commit();
+  }
   Async<> rollback() { return tx_.rollback(); }
 
  private:
   const std::int64_t* tenant() const { return tenant_ ? &*tenant_ : nullptr; }
+  Async<pg::Result> run(pg::Command command) {
+    const obs::DatabaseSpan span(tracer_, "postgresql", command.name);
+    co_return co_await tx_.run(std::move(command));
+  }
 
   pg::Transaction tx_;
   std::optional<std::int64_t> tenant_;
+  obs::Tracer tracer_;
 };
 
 using TenantTx = Tx<Door::tenant>;
@@ -161,8 +170,12 @@ class Db {
 
  protected:
   Db(pg::Pool& pool, Deadline deadline, std::optional<std::int64_t> tenant,
-     Companion* companion = nullptr)
-      : pool_(&pool), deadline_(deadline), tenant_(tenant), companion_(companion) {}
+     const obs::Tracer& tracer, Companion* companion = nullptr)
+      : pool_(&pool),
+        deadline_(deadline),
+        tenant_(tenant),
+        tracer_(tracer),
+        companion_(companion) {}
 
  private:
   const std::int64_t* tenant() const { return tenant_ ? &*tenant_ : nullptr; }
@@ -173,6 +186,7 @@ class Db {
   pg::Pool* pool_;
   Deadline deadline_;
   std::optional<std::int64_t> tenant_;
+  obs::Tracer tracer_;
   Companion* companion_ = nullptr;
 };
 
@@ -184,23 +198,25 @@ class TenantDb : public tenancy::Db<tenancy::Door::tenant> {
  public:
   /// Goes where the cell has the tenant. `companion` must outlive this and all transactions begun
   /// here.
-  TenantDb(tenancy::Cell& cell, Tenant tenant, Deadline deadline,
+  TenantDb(tenancy::Cell& cell, Tenant tenant, Deadline deadline, const obs::Tracer& tracer = {},
            tenancy::Companion* companion = nullptr)
-      : TenantDb(cell.of(tenant.id()), tenant, deadline, companion) {}
-  TenantDb(pg::Pool& cell, Tenant tenant, Deadline deadline,
+      : TenantDb(cell.of(tenant.id()), tenant, deadline, tracer, companion) {}
+  TenantDb(pg::Pool& cell, Tenant tenant, Deadline deadline, const obs::Tracer& tracer = {},
            tenancy::Companion* companion = nullptr)
-      : Db(cell, deadline, tenant.id(), companion) {}
+      : Db(cell, deadline, tenant.id(), tracer, companion) {}
 };
 
 class GlobalDb : public tenancy::Db<tenancy::Door::global> {
  public:
-  GlobalDb(pg::Pool& directory, Deadline deadline) : Db(directory, deadline, std::nullopt) {}
+  GlobalDb(pg::Pool& directory, Deadline deadline, const obs::Tracer& tracer = {})
+      : Db(directory, deadline, std::nullopt, tracer) {}
 };
 
 class OperatorDb : public tenancy::Db<tenancy::Door::operators> {
  public:
   /// The pool's role must be coditect_operator or coditect_maintenance.
-  OperatorDb(pg::Pool& cell, Deadline deadline) : Db(cell, deadline, std::nullopt) {}
+  OperatorDb(pg::Pool& cell, Deadline deadline, const obs::Tracer& tracer = {})
+      : Db(cell, deadline, std::nullopt, tracer) {}
 };
 
 }  // namespace coditect

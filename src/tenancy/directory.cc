@@ -112,23 +112,25 @@ bool Directory::redis_is_trusted() const {
          std::chrono::steady_clock::now() >= distrust_redis_until_;
 }
 
-Async<std::optional<TenantRecord>> Directory::by_public_id(TenantPublicId id, Deadline deadline) {
+Async<std::optional<TenantRecord>> Directory::by_public_id(TenantPublicId id, Deadline deadline,
+                                                           const obs::Tracer& tracer) {
   const auto key = id_key(id);
   if (redis_is_trusted()) {
     // Redis is not trusted to be right: another tenant's record is no record of this one.
-    if (auto hit = co_await from_redis(key); hit && hit->public_id == id) {
+    if (auto hit = co_await from_redis(key, tracer); hit && hit->public_id == id) {
       redis_hits_.Increment();
       co_return hit;
     }
   }
   misses_.Increment();
-  auto record = co_await GlobalDb(pool_, deadline).maybe_one(kByPublicId, id);
+  auto record = co_await GlobalDb(pool_, deadline, tracer).maybe_one(kByPublicId, id);
   // Absence is not kept: a signup must be seen at once.
   if (record && redis_is_trusted()) co_await to_redis(key, *record);
   co_return record;
 }
 
-Async<std::optional<TenantIdentity>> Directory::identity(TenantPublicId id, Deadline deadline) {
+Async<std::optional<TenantIdentity>> Directory::identity(TenantPublicId id, Deadline deadline,
+                                                         const obs::Tracer& tracer) {
   if (feed_.current()) {
     if (const auto known = knowledge_.find(id)) {
       memory_hits_.Increment();
@@ -136,15 +138,17 @@ Async<std::optional<TenantIdentity>> Directory::identity(TenantPublicId id, Dead
     }
   }
   const auto gap = knowledge_.last_gap();
-  const auto record = co_await by_public_id(id, deadline);
+  const auto record = co_await by_public_id(id, deadline, tracer);
   if (!record) co_return std::nullopt;
   const TenantIdentity identity{record->id, knowledge_.hash_of(record->slug)};
   if (knowledge_.last_gap() == gap) knowledge_.put(id, identity);
   co_return identity;
 }
 
-Async<std::optional<TenantRecord>> Directory::from_redis(const std::string& key) {
+Async<std::optional<TenantRecord>> Directory::from_redis(const std::string& key,
+                                                         const obs::Tracer& tracer) {
   try {
+    const obs::DatabaseSpan span(tracer, "redis", "GET");
     const auto reply = co_await redis_.command(key, {"GET", key});
     if (reply.kind != redis::Reply::Kind::text) co_return std::nullopt;
     auto record = from_entry(reply.text);

@@ -98,9 +98,11 @@ class Directory {
   Directory(pg::Pool& pool, redis::Client& redis, const DirectoryFeed& feed,
             TenantKnowledge& knowledge, obs::Metrics& metrics);
 
-  Async<std::optional<TenantRecord>> by_public_id(TenantPublicId id, Deadline deadline);
+  Async<std::optional<TenantRecord>> by_public_id(TenantPublicId id, Deadline deadline,
+                                                  const obs::Tracer& tracer = {});
   /// Where to look for the tenant; from memory as long as the feed is alive.
-  Async<std::optional<TenantIdentity>> identity(TenantPublicId id, Deadline deadline);
+  Async<std::optional<TenantIdentity>> identity(TenantPublicId id, Deadline deadline,
+                                                const obs::Tracer& tracer = {});
   TenantKnowledge& knowledge() { return knowledge_; }
 
   /// Puts a changed record where other processes look first.
@@ -112,7 +114,7 @@ class Directory {
   void on_gap();
 
  private:
-  Async<std::optional<TenantRecord>> from_redis(const std::string& key);
+  Async<std::optional<TenantRecord>> from_redis(const std::string& key, const obs::Tracer& tracer);
   Async<> to_redis(std::string key, const TenantRecord& record);
   bool redis_is_trusted() const;
 

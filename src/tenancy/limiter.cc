@@ -50,10 +50,12 @@ Limiter::Limiter(redis::Client& redis, int shares, obs::Metrics& metrics)
       local_decisions_(
           metrics.counter("coditect_limit_local_total", "Limit decisions made without Redis")) {}
 
-Async<LimitDecision> Limiter::take(const LimitPolicy& policy, std::string subject) {
+Async<LimitDecision> Limiter::take(const LimitPolicy& policy, std::string subject,
+                                   const obs::Tracer& tracer) {
   const auto key = "limit:" + policy.name + ":{" + subject + "}";
   if (redis_.connected()) {
     try {
+      const obs::DatabaseSpan span(tracer, "redis", "EVAL");
       const auto reply = co_await redis_.command(
           key, {"EVAL", kScript, "1", key, std::to_string(policy.amount),
                 std::to_string(std::chrono::microseconds(policy.period).count())});

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "base/lru_cache.h"
+#include "obs/trace.h"
 #include "redis/client.h"
 
 namespace coditect::tenancy {
@@ -31,7 +32,8 @@ class Limiter {
   /// `shares`: how many loops of how many processes share the amount when Redis is away.
   Limiter(redis::Client& redis, int shares, obs::Metrics& metrics);
 
-  Async<LimitDecision> take(const LimitPolicy& policy, std::string subject);
+  Async<LimitDecision> take(const LimitPolicy& policy, std::string subject,
+                            const obs::Tracer& tracer = {});
 
  private:
   LimitDecision take_local(const LimitPolicy& policy, const std::string& key);

@@ -13,9 +13,9 @@ namespace coditect::app {
 namespace {
 
 /// Variables of the command line itself; all other CODITECT_* are settings.
-constexpr std::string_view kOwnVariables[] = {"CODITECT_CONFIG", "CODITECT_OPERATOR_KEY",
-                                              "CODITECT_STATE", "CODITECT_ATTACK_KEY_A",
-                                              "CODITECT_ATTACK_KEY_B"};
+constexpr std::string_view kOwnVariables[] = {"CODITECT_CONFIG",       "CODITECT_OPERATOR_KEY",
+                                              "CODITECT_STATE",        "CODITECT_JAEGER",
+                                              "CODITECT_ATTACK_KEY_A", "CODITECT_ATTACK_KEY_B"};
 
 /// What --version prints.
 std::string version_line(const Application& application) {

@@ -22,6 +22,9 @@ void add_run_commands(Cli& cli) {
                    "keep the tenants on a private Citus cluster of a coordinator and this many "
                    "workers; a database with tenants becomes the coordinator")
       ->check(CLI::Range(1, 32));
+  up_command->add_flag("--monitoring", up_options.monitoring,
+                       "also run Prometheus with the platform's rules, and Jaeger where it is "
+                       "installed, on free ports");
   cli.add_flags(up_command);
   cli.on(up_command,
          [&] { return cli.load(), up(cli.application, cli.settings, cli.table, up_options); });

@@ -18,6 +18,7 @@ struct UpOptions {
   bool no_demo = false;
   bool redis_cluster = false;
   int citus_workers = 0;
+  bool monitoring = false;
 };
 int up(const Application& application, ProgramSettings& settings, config::Table& table,
        const UpOptions& options);

@@ -191,9 +191,8 @@ void EmbeddedServers::start_server(const Server& server) {
                      "max_logical_replication_workers=16", "citus.node_conninfo=sslmode=prefer"});
   }
   for (auto& setting : settings) command.insert(command.end(), {"-c", std::move(setting)});
-  children_.emplace_back(server.name, std::move(command),
-                         state_.file("log/" + server.name + ".log"), SIGINT);
-  children_.back().start();
+  children_.start(
+      {server.name, std::move(command), state_.file("log/" + server.name + ".log"), SIGINT});
 }
 
 std::string EmbeddedServers::url_of(const Server& server) const {
@@ -215,7 +214,7 @@ std::vector<std::string> EmbeddedServers::citus_workers() const {
 }
 
 void EmbeddedServers::wait_for_server(const Server& server) {
-  auto& child = *std::ranges::find(children_, server.name, &Child::name);
+  auto& child = children_.find(server.name);
   std::string last;
   for (int i = 0; i < 3000; ++i) {
     PGconn* c = PQconnectdb(url_of(server).c_str());
@@ -229,25 +228,6 @@ void EmbeddedServers::wait_for_server(const Server& server) {
   }
   child.stop(5000ms);
   fail(Code::unavailable, "postgres_failed", "PostgreSQL does not answer: " + last);
-}
-
-void EmbeddedServers::watch() {
-  for (auto& child : children_) {
-    if (child.alive()) continue;
-    auto& [next, count] = restarts_[child.name()];
-    const auto at = std::chrono::steady_clock::now();
-    if (at < next) continue;
-    if (at - next > 60s) count = 0;
-    obs::log(obs::Level::warn, "a server has ended; starting it again", {{"server", child.name()}});
-    child.start();
-    // Processes of a killed postmaster hold its memory for a moment: the first tries may fail.
-    next = at + std::min(100ms * (1 << std::min(count++, 6)), 5000ms);
-  }
-}
-
-void EmbeddedServers::stop() {
-  for (auto it = children_.rbegin(); it != children_.rend(); ++it) it->stop(20000ms);
-  children_.clear();
 }
 
 }  // namespace coditect::app

@@ -1,5 +1,4 @@
 #pragma once
-#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -32,8 +31,8 @@ class EmbeddedServers {
   /// Makes what is missing and starts them; stops first what a killed program left running.
   void start(const Options& options);
   /// Starts again what has died; called about every 100 ms.
-  void watch();
-  void stop();
+  void watch() { children_.watch(); }
+  void stop() { children_.stop(); }
 
   /// An administrator's connection string.
   std::string database_url() const { return url_of(servers_.front()); }
@@ -69,14 +68,13 @@ class EmbeddedServers {
   void wait_for_redis(const std::string& name);
 
   const StateDir& state_;
-  std::vector<Child> children_;
+  Children children_;
   std::vector<Server> servers_;  ///< "postgres" first
   std::map<std::string, std::string> secrets_;
   std::string socket_dir_, bin_dir_;
   int redis_port_ = 0;
   std::vector<int> cluster_ports_;
   std::string cluster_plan_;  ///< "port bus-port" lines
-  std::map<std::string, std::pair<std::chrono::steady_clock::time_point, int>> restarts_;
 };
 
 /// Where the server programs of PostgreSQL are: the version of the data, else the newest from 15

@@ -31,10 +31,8 @@ void EmbeddedServers::start_redis() {
   const auto program = find_program("redis-server");
   state_.write_file("redis/redis.conf",
                     redis_config("redis", redis_port_) + "dir " + state_.file("redis") + "\n");
-  children_.emplace_back("redis",
-                         std::vector<std::string>{program, state_.file("redis/redis.conf")},
-                         state_.file("log/redis.log"), SIGTERM);
-  children_.back().start();
+  children_.start(
+      {"redis", {program, state_.file("redis/redis.conf")}, state_.file("log/redis.log"), SIGTERM});
 }
 
 /// The servers know each other by their ports, so a cluster lasts as long as all its ports are to
@@ -75,10 +73,10 @@ void EmbeddedServers::start_redis_cluster() {
                           std::to_string(bus_ports[i]) +
                           "\ncluster-node-timeout 2000\ncluster-require-full-coverage no\n"
                           "cluster-replica-validity-factor 0\nrepl-diskless-sync-delay 0\n");
-    children_.emplace_back(name,
-                           std::vector<std::string>{program, state_.file(dir + "/redis.conf")},
-                           state_.file("log/" + name + ".log"), SIGTERM);
-    children_.back().start();
+    children_.start({name,
+                     {program, state_.file(dir + "/redis.conf")},
+                     state_.file("log/" + name + ".log"),
+                     SIGTERM});
     plan += std::to_string(cluster_ports_[i]) + " " + std::to_string(bus_ports[i]) + "\n";
   }
   cluster_plan_ = std::move(plan);
@@ -110,7 +108,7 @@ std::string EmbeddedServers::redis_url() const {
 }
 
 void EmbeddedServers::wait_for_redis(const std::string& name) {
-  auto& child = *std::ranges::find(children_, name, &Child::name);
+  auto& child = children_.find(name);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const auto path = socket_dir_ + "/" + name + ".sock";

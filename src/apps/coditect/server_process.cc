@@ -7,13 +7,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <fstream>
 #include <thread>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "obs/log.h"
+
+extern char** environ;
 
 namespace coditect::app {
 namespace {
@@ -34,6 +38,10 @@ void Child::start() {
   std::vector<char*> argv;
   for (auto& word : command_) argv.push_back(word.data());
   argv.push_back(nullptr);
+  std::vector<char*> envp;
+  for (char** entry = environ; *entry != nullptr; ++entry) envp.push_back(*entry);
+  for (auto& entry : environment_) envp.push_back(entry.data());
+  envp.push_back(nullptr);
   const pid_t parent = getpid();
   pid_ = fork();
   if (pid_ < 0) fail(Code::unavailable, "cannot_fork", std::strerror(errno));
@@ -50,7 +58,7 @@ void Child::start() {
   if (log >= 0) dup2(log, 1), dup2(log, 2);
   if (null >= 0) dup2(null, 0);
   for (int fd = 3; fd < 256; ++fd) close(fd);
-  execv(argv[0], argv.data());
+  execve(argv[0], argv.data(), envp.data());
   _exit(127);
 }
 
@@ -83,6 +91,36 @@ std::string Child::log_tail(std::size_t most) const {
   for (std::size_t i = lines.size() > most ? lines.size() - most : 0; i < lines.size(); ++i)
     out += "  " + lines[i] + "\n";
   return out;
+}
+
+void Children::start(Child child) {
+  child.start();
+  all_.push_back(std::move(child));
+}
+
+Child& Children::find(const std::string& name) {
+  const auto at = std::ranges::find(all_, name, &Child::name);
+  CHECK(at != all_.end());
+  return *at;
+}
+
+void Children::watch() {
+  for (auto& child : all_) {
+    if (child.alive()) continue;
+    auto& [next, count] = restarts_[child.name()];
+    const auto at = std::chrono::steady_clock::now();
+    if (at < next) continue;
+    if (at - next > 60s) count = 0;
+    obs::log(obs::Level::warn, "a server has ended; starting it again", {{"server", child.name()}});
+    child.start();
+    // Processes of a killed postmaster hold its memory for a moment: the first tries may fail.
+    next = at + std::min(100ms * (1 << std::min(count++, 6)), 5000ms);
+  }
+}
+
+void Children::stop() {
+  for (auto it = all_.rbegin(); it != all_.rend(); ++it) it->stop(20000ms);
+  all_.clear();
 }
 
 void stop_leftover(const std::string& pid_file, const std::string& program, int gentle, int harsh) {

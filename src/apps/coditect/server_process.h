@@ -2,6 +2,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,11 +12,14 @@ namespace coditect::app {
 /// child. Fork only from the thread that lives longest: the kernel ties the death signal to it.
 class Child {
  public:
-  Child(std::string name, std::vector<std::string> command, std::string log_file, int stop_signal)
+  /// `environment`: "NAME=value", besides this program's own.
+  Child(std::string name, std::vector<std::string> command, std::string log_file, int stop_signal,
+        std::vector<std::string> environment = {})
       : name_(std::move(name)),
         command_(std::move(command)),
         log_file_(std::move(log_file)),
-        stop_signal_(stop_signal) {}
+        stop_signal_(stop_signal),
+        environment_(std::move(environment)) {}
 
   void start();
   /// Whether it still runs; reaps it when not.
@@ -32,7 +36,23 @@ class Child {
   std::vector<std::string> command_;
   std::string log_file_;
   int stop_signal_;
+  std::vector<std::string> environment_;
   pid_t pid_ = -1;
+};
+
+/// Servers that belong together.
+class Children {
+ public:
+  void start(Child child);
+  Child& find(const std::string& name);
+  /// Starts again what has died; called about every 100 ms.
+  void watch();
+  /// The last one first.
+  void stop();
+
+ private:
+  std::vector<Child> all_;
+  std::map<std::string, std::pair<std::chrono::steady_clock::time_point, int>> restarts_;
 };
 
 /// Ends a server that a killed program left behind: by the signal `gentle`, after 7.5 s by `harsh`.

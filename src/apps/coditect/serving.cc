@@ -282,13 +282,13 @@ Async<http::Response> Serving::ready(OnLoop& on, const http::Request& request) {
 
 /// One step of a round; its failure is counted and leaves the other steps alone.
 Async<> Serving::step(std::string_view name, Async<int> work) {
+  auto& failures =
+      metrics_.counter("coditect_maintenance_failures_total", "Steps of maintenance that failed",
+                       {{"step", std::string(name)}});
   try {
     co_await std::move(work);
   } catch (const Failure& f) {  // the next round tries again
-    metrics_
-        .counter("coditect_maintenance_failures_total", "Steps of maintenance that failed",
-                 {{"step", std::string(name)}})
-        .Increment();
+    failures.Increment();
     obs::log(obs::Level::warn, "maintenance failed", {{"step", name}, {"error", f.what()}});
   }
 }
@@ -336,6 +336,7 @@ Async<int> Serving::round(OnLoop& on, std::string holder) {
   if (std::chrono::steady_clock::now() >= measure_sizes_at_) {
     measure_sizes_at_ = std::chrono::steady_clock::now() + kSizesEvery;
     co_await step("sizes", cell_watch_->measure_sizes(on.cell_operator, after(kRound)));
+    co_await step("population", population_.count(on.directory_operator, after(kRound)));
   }
   // Done: whoever is next need not wait for the end of the lease.
   co_await tenancy::take_lease(on.directory_maintenance, "maintenance", holder, 0s, after(kRound));

@@ -7,6 +7,7 @@
 #include "async/loop.h"
 #include "auth/dispatch.h"
 #include "crypto/keyring.h"
+#include "domain/accounts/population.h"
 
 namespace coditect::app {
 
@@ -51,6 +52,7 @@ class Serving {
   std::unique_ptr<tenancy::DirectoryFeed> feed_;
   std::vector<std::unique_ptr<OnLoop>> on_loops_;
   std::unique_ptr<tenancy::CellWatch> cell_watch_;
+  accounts::Population population_{metrics_};
   std::chrono::steady_clock::time_point measure_sizes_at_{};
   std::unique_ptr<async::TaskGroup> background_;
   int port_ = 0;

@@ -10,6 +10,7 @@
 #include "apps/coditect/commands.h"
 #include "apps/coditect/demo.h"
 #include "apps/coditect/embedded.h"
+#include "apps/coditect/monitoring.h"
 #include "apps/coditect/private_cluster.h"
 #include "apps/coditect/service_manager.h"
 #include "apps/coditect/serving.h"
@@ -63,7 +64,8 @@ class Up {
         table_(table),
         options_(options),
         state_(state),
-        servers_(state) {}
+        servers_(state),
+        monitoring_(state) {}
 
   /// Serves until it is asked to stop. `on_ready` runs once the API answers.
   void run(const std::function<void()>& on_ready) {
@@ -72,6 +74,7 @@ class Up {
       on_ready();
       while (stop_asked == 0) {
         servers_.watch();
+        monitoring_.watch();
         std::this_thread::sleep_for(100ms);
       }
     } catch (...) {  // whatever failed: leave nothing running, then pass it on
@@ -87,6 +90,7 @@ class Up {
     const bool own_redis = table_.find("redis.url")->source == "default";
     take_secrets();
     check_http_port(settings_);
+    if (options_.monitoring) find_program("prometheus");
     if (!own_redis && options_.redis_cluster)
       fail(Code::invalid_argument, "flags_contradict",
            "--redis-cluster makes a private Redis Cluster, --redis names one that exists: give one "
@@ -111,17 +115,29 @@ class Up {
     if (!servers_.citus_workers().empty())
       prepare_private_cluster(application_, settings_, state_, servers_);
     prepare_database(administrator);
+    if (options_.monitoring) start_jaeger();
     serving_ = std::make_unique<Serving>(application_, settings_);
     serving_->start();
     base_ = "http://127.0.0.1:" + std::to_string(serving_->port());
     auto ports = state_.read_values("ports");
     ports["http"] = std::to_string(serving_->port());
     state_.write_values("ports", ports);
+    if (options_.monitoring) monitoring_.start_prometheus(serving_->port());
     greet();
+  }
+
+  /// On one machine every request is traced, unless settings say otherwise.
+  void start_jaeger() {
+    jaeger_ = settings_.trace.endpoint.empty() && monitoring_.start_jaeger();
+    if (!jaeger_) return;
+    settings_.trace.endpoint = monitoring_.trace_endpoint();
+    if (table_.find("trace.sample_per_mille")->source == "default")
+      settings_.trace.sample_per_mille = 1000;
   }
 
   void stop() {
     serving_.reset();
+    monitoring_.stop();
     servers_.stop();
   }
 
@@ -200,6 +216,14 @@ class Up {
                           "link to this one)"
                         : ""));
     say("  log            " + state_.file("log/coditect.log"));
+    if (options_.monitoring) {
+      say("  Prometheus     " + monitoring_.prometheus_url() + "/alerts");
+      say("  Jaeger         " +
+          (jaeger_ ? monitoring_.jaeger_url()
+           : !settings_.trace.endpoint.empty()
+               ? "not started: trace.endpoint names a collector"
+               : std::string("not installed: tools/build.sh jaeger, needs Go")));
+    }
     say("  operator key   " + state_.file("operator.key") + "  (for '" + application_.name +
         " admin')");
     if (!options_.no_demo && !state_.read_file("demo-shown")) {
@@ -219,6 +243,8 @@ class Up {
   const UpOptions& options_;
   StateDir& state_;
   EmbeddedServers servers_;
+  Monitoring monitoring_;
+  bool jaeger_ = false;
   std::unique_ptr<Serving> serving_;
   std::string base_;
 };

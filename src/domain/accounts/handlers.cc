@@ -95,7 +95,8 @@ std::string address_block(const std::string& remote) {
 /// Throws when the subject has had its share of the minute.
 Async<> throttle_one(auth::Context& ctx, std::string name, int amount, std::string subject) {
   const tenancy::LimitPolicy policy{std::move(name), amount, 60s};
-  const auto decision = co_await ctx.services.limiter.take(policy, std::move(subject));
+  const auto decision =
+      co_await ctx.services.limiter.take(policy, std::move(subject), ctx.request.tracer);
   if (!decision.allowed)
     throw Failure({Code::rate_limited,
                    "too_many_attempts",
@@ -199,7 +200,7 @@ Async<Reply<SignedIn>> sign_in(OpenContext& ctx, Login body) {
                           to_hex(crypto::sha256(*email)).substr(0, 32));
   std::optional<Account> account;
   if (email)
-    account = co_await GlobalDb(ctx.services.directory, ctx.request.deadline)
+    account = co_await GlobalDb(ctx.services.directory, ctx.request.deadline, ctx.request.tracer)
                   .maybe_one(kFindAccount, *email);
   // An unknown address costs one hash as well: the time says nothing.
   const bool known = account && account->password_hash;
@@ -213,7 +214,7 @@ Async<Reply<SignedIn>> sign_in(OpenContext& ctx, Login body) {
   const auto token = auth::make_session_token();
   const auto id = auth::SessionId::make();
   const auto expires = now() + settings.session_lifetime;
-  auto tx = GlobalDb(ctx.services.directory, ctx.request.deadline).begin();
+  auto tx = GlobalDb(ctx.services.directory, ctx.request.deadline, ctx.request.tracer).begin();
   tx.defer(kAddSession, id, pg::Bytes{auth::session_hash(token)}, account->id, now(), expires);
   co_await tx.commit();
   Reply<SignedIn> reply{
@@ -226,7 +227,7 @@ Async<Reply<SignedIn>> sign_in(OpenContext& ctx, Login body) {
 }
 
 Async<Reply<auth::Nothing>> sign_out(UserContext& ctx) {
-  auto tx = GlobalDb(ctx.services.directory, ctx.request.deadline).begin();
+  auto tx = GlobalDb(ctx.services.directory, ctx.request.deadline, ctx.request.tracer).begin();
   const auto hash = co_await tx.maybe_one(kEndSession, ctx.user.session);
   co_await tx.commit();
   if (hash) ctx.gate.forget_session(hash->value);
@@ -237,7 +238,7 @@ Async<Reply<auth::Nothing>> sign_out(UserContext& ctx) {
 }
 
 Async<Reply<Me>> me(UserContext& ctx) {
-  auto tenants = co_await GlobalDb(ctx.services.directory, ctx.request.deadline)
+  auto tenants = co_await GlobalDb(ctx.services.directory, ctx.request.deadline, ctx.request.tracer)
                      .all(kMyTenants, ctx.user.user);
   co_return Reply<Me>{{{ctx.user.user, ctx.user.email},
                        std::move(tenants),
@@ -253,7 +254,8 @@ Async<Reply<TenantView>> accept_invitation(UserContext& ctx, AcceptInvitation bo
   auto& s = ctx.services;
   const auto token = auth::InvitationToken::parse(body.token.reveal());
   if (!token) no_invitation();
-  const auto record = co_await s.tenants.by_public_id(token->tenant, ctx.request.deadline);
+  const auto record =
+      co_await s.tenants.by_public_id(token->tenant, ctx.request.deadline, ctx.request.tracer);
   if (!record || record->state != tenancy::TenantState::active) no_invitation();
   const TenantDb db(s.cell, tenancy::TenantMint::mint(record->id), ctx.request.deadline);
   const auto invitation = co_await db.maybe_one(kFindInvitation, token->member);
@@ -261,14 +263,14 @@ Async<Reply<TenantView>> accept_invitation(UserContext& ctx, AcceptInvitation bo
       !auth::is_secret(s.keys, token->secret, invitation->key, invitation->hash.value))
     no_invitation();
   // The index first: without the member it grants nothing, and a repetition finishes the rest.
-  auto directory = GlobalDb(s.directory, ctx.request.deadline).begin();
+  auto directory = GlobalDb(s.directory, ctx.request.deadline, ctx.request.tracer).begin();
   directory.defer(kJoin, ctx.user.user, record->id, now());
   co_await directory.commit();
   auto tx = db.begin();
   if (co_await tx.execute(kAccept, token->member, ctx.user.user, now(), invitation->hash) == 0) {
     co_await tx.rollback();
     if (!co_await db.maybe_one(kIsMember, ctx.user.user)) {
-      auto undo = GlobalDb(s.directory, ctx.request.deadline).begin();
+      auto undo = GlobalDb(s.directory, ctx.request.deadline, ctx.request.tracer).begin();
       undo.defer(kLeave, ctx.user.user, record->id);
       co_await undo.commit();
     }
@@ -280,8 +282,8 @@ Async<Reply<TenantView>> accept_invitation(UserContext& ctx, AcceptInvitation bo
                      .after = "{\"role\":\"" + invitation->role + "\"}",
                      .request_id = ctx.request.id});
   co_await tx.commit();
-  const auto name =
-      co_await GlobalDb(s.directory, ctx.request.deadline).maybe_one(kTenantName, record->id);
+  const auto name = co_await GlobalDb(s.directory, ctx.request.deadline, ctx.request.tracer)
+                        .maybe_one(kTenantName, record->id);
   co_return Reply<TenantView>{
       {record->public_id, record->slug, name ? name->name : "", record->state}};
 }

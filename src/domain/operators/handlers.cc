@@ -82,7 +82,7 @@ constexpr GlobalStatement<LogEntry> kReadLog{
     "ORDER BY l.id DESC LIMIT 200"};
 
 GlobalDb directory(OperatorContext& ctx) {
-  return GlobalDb(ctx.services.directory_operator, ctx.request.deadline);
+  return GlobalDb(ctx.services.directory_operator, ctx.request.deadline, ctx.request.tracer);
 }
 
 std::string slug_of(const OperatorContext& ctx) { return ctx.params.at("tenant"); }
@@ -161,7 +161,8 @@ Async<Reply<Usage>> usage(OperatorContext& ctx) {
          "say why in the header X-Reason (at least 3 characters)");
   const auto id = co_await note(ctx, "read usage");
   auto usage =
-      co_await OperatorDb(ctx.services.cell_operator, ctx.request.deadline).maybe_one(kUsage, id);
+      co_await OperatorDb(ctx.services.cell_operator, ctx.request.deadline, ctx.request.tracer)
+          .maybe_one(kUsage, id);
   co_return Reply<Usage>{usage.value_or(Usage{})};
 }
 

@@ -26,7 +26,7 @@ audit::Actor actor(const TenantContext& ctx) {
 }
 
 Async<OrganizationRow> read_organization(TenantContext& ctx) {
-  auto row = co_await GlobalDb(ctx.services.directory, ctx.request.deadline)
+  auto row = co_await GlobalDb(ctx.services.directory, ctx.request.deadline, ctx.request.tracer)
                  .maybe_one(kOrganization, ctx.access.tenant.id());
   if (!row) fail(Code::not_found, "tenant_not_found");
   co_return *row;
@@ -38,7 +38,7 @@ Async<Reply<Organization>> get_organization(TenantRead& ctx) {
 }
 
 Async<Reply<Organization>> patch_organization(TenantAct& ctx, PatchOrganization body) {
-  auto tx = GlobalDb(ctx.services.directory, ctx.request.deadline).begin();
+  auto tx = GlobalDb(ctx.services.directory, ctx.request.deadline, ctx.request.tracer).begin();
   const auto before = co_await tx.maybe_one(kLockOrganization, ctx.access.tenant.id());
   if (!before) fail(Code::not_found, "tenant_not_found");
   ctx.require_match(before->version);
@@ -46,7 +46,9 @@ Async<Reply<Organization>> patch_organization(TenantAct& ctx, PatchOrganization 
   if (body.name.present()) after.name = (*body.name).value;
   if (after.name == before->name) co_return Reply<Organization>{after, 200, after.version};
   // The trail's transaction holds the fence while the directory changes.
-  auto cell = TenantDb(ctx.services.cell, ctx.access.tenant, ctx.request.deadline).begin();
+  auto cell =
+      TenantDb(ctx.services.cell, ctx.access.tenant, ctx.request.deadline, ctx.request.tracer)
+          .begin();
   audit::record(cell, {.actor = actor(ctx),
                        .verb = "tenant.updated",
                        .target = {"tenant", before->id.uuid()},
@@ -65,7 +67,8 @@ Async<> change_state(TenantAct& ctx, TenantState from, TenantState to, std::stri
   tenancy::Lifecycle lifecycle(s.directory_operator, s.cell_operator, s.tenants);
   // Deletion is written to the trail while the tenant can still be written to, a return after it.
   const auto note = [&]() -> Async<> {
-    auto cell = TenantDb(s.cell, ctx.access.tenant, ctx.request.deadline).begin();
+    auto cell =
+        TenantDb(s.cell, ctx.access.tenant, ctx.request.deadline, ctx.request.tracer).begin();
     audit::record(cell, {.actor = actor(ctx),
                          .verb = verb,
                          .target = {"tenant", ctx.access.public_id.uuid()},
