@@ -83,6 +83,7 @@ def api():
         d.graph(f"{name} of the requests take at most", "s",
                 ("{{route}}", f"topk(10, histogram_quantile({share}, sum by (route, le) (rate(coditect_http_request_seconds_bucket{WINDOW}))))"))
     d.row("What a request needs")
+    d.graph("Requests that are worked on", "none", ("{{instance}}", "sum by (instance) (coditect_http_requests_in_flight)"))
     d.graph("Open HTTP connections", "none", ("{{instance}}", "sum by (instance) (coditect_http_connections)"))
     d.graph("Where tenants were found", "ops", ("{{from}}", f"sum by (from) (rate(coditect_directory_lookups_total{WINDOW}))"), stack=True)
     d.graph("Redis", "ops", ("no answer", f"sum(rate(coditect_redis_failures_total{WINDOW}))"),

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <sstream>
-#include <thread>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -180,15 +179,7 @@ class Init {
     set_password(db, kOwner, owner_password_, "LOGIN ");
     if (const auto it = s_.passwords.find(kClusterRole); it != s_.passwords.end())
       set_password(db, kClusterRole, it->second.reveal(), "");
-    const bool known =
-        !db.query(
-               "SELECT 1 FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase "
-               "WHERE d.datname = $1 AND s.setrole = 'coditect_app'::regrole AND "
-               "'citus.propagate_set_commands=local' = ANY (s.setconfig)",
-               {s_.cell})
-             .empty();
     execute_all(db, with_cell(file_text("roles.sql"), quoted_cell));
-    if (!known) end_sessions_from_before(db);
     db.execute("ALTER DATABASE " + quoted_cell + " SET citus.shard_count = " + shard_count());
     for (auto [name, value] : settings_in("setup/settings.conf")) {
       const bool optional = name.starts_with('?');
@@ -215,21 +206,6 @@ class Init {
     execute_all(cell, file_text("node.sql"));
     write_credentials(cell);
     report_(address_of(administrator) + " is prepared (" + kind + ")");
-  }
-
-  /// Sessions from before do not have the settings, without which a distributed table refuses them.
-  /// Those that have been idle for a moment go first: nobody is about to use them.
-  void end_sessions_from_before(Direct& db) {
-    const auto start = *db.query("SELECT now()::text")[0][0];
-    for (int i = 0; i < 50; ++i) {
-      const auto left = db.query(
-          "SELECT pid, state = 'idle' AND state_change < now() - $3::interval AND "
-          "pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename LIKE "
-          "'coditect\\_%' AND usename <> 'coditect_admin' AND backend_start < $2::timestamptz",
-          {s_.cell, start, i < 40 ? "20 ms" : "0 ms"});
-      if (left.empty()) return;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
   }
 
   /// No password in the server's log, whatever its settings.

@@ -101,6 +101,18 @@ std::string make_request_id() { return "req_" + to_base32(make_uuid7()); }
 }  // namespace
 
 /// One connection: reads a request, awaits its answer, writes it, and again.
+/// Counts a request as long as this lives, also when it ends by an exception or is cancelled.
+class InFlight {
+ public:
+  explicit InFlight(obs::Gauge& gauge) : gauge_(gauge) { gauge_.Increment(); }
+  ~InFlight() { gauge_.Decrement(); }
+  InFlight(const InFlight&) = delete;
+  InFlight& operator=(const InFlight&) = delete;
+
+ private:
+  obs::Gauge& gauge_;
+};
+
 class Server::Session : public async::Watchdog::Entry {
  public:
   Session(Server& server, asio::ip::tcp::socket socket)
@@ -325,7 +337,11 @@ class Server::Session : public async::Watchdog::Entry {
     if (const auto bad = take_request(request)) co_return co_await refuse(*bad);
     parser_.reset();
 
-    Response response = co_await server_.handler_(request);
+    Response response;
+    {
+      const InFlight counted(server_.in_flight_);
+      response = co_await server_.handler_(request);
+    }
     if (!headers_are_safe(response)) response = problem(500, "internal", "", request.id);
     if (server_.draining_) keep_alive = false;
     std::string out;
@@ -365,7 +381,9 @@ Server::Server(async::Loop& loop, ServerSettings settings, Handler handler, obs:
       tasks_(loop.io()),
       sessions_(loop.io()),
       metrics_(metrics),
-      connections_(metrics.gauge("coditect_http_connections", "Open HTTP connections")) {}
+      connections_(metrics.gauge("coditect_http_connections", "Open HTTP connections")),
+      in_flight_(metrics.gauge("coditect_http_requests_in_flight", "Requests that are worked on")) {
+}
 
 Server::~Server() = default;
 

@@ -66,6 +66,7 @@ class Server {
 
   obs::Metrics& metrics_;
   obs::Gauge& connections_;
+  obs::Gauge& in_flight_;
   struct RouteMetrics {
     obs::Histogram* seconds;
     obs::Counter* by_class[6];

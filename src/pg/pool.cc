@@ -90,12 +90,14 @@ Async<std::unique_ptr<Connection>> Pool::open(Deadline deadline) {
     const auto session = [](const char* name, std::chrono::milliseconds value) {
       return Command{{}, "SET " + std::string(name) + " = " + std::to_string(value.count()), {}};
     };
-    const std::vector<Command> settings{
+    std::vector<Command> settings{
         session("statement_timeout", settings_.statement_timeout),
         session("idle_in_transaction_session_timeout", settings_.statement_timeout * 3),
         // The server notices within a second that an abandoned statement has no reader.
         session("client_connection_check_interval", std::chrono::milliseconds(1000)),
     };
+    for (const auto& [name, value] : settings_.parameters)
+      settings.push_back({{}, "SET " + name + " = '" + value + "'", {}});
     const auto outcome =
         co_await c->run(settings, std::min(deadline, after(settings_.connect_timeout)));
     if (outcome.error) throw SqlFailure(*outcome.error);

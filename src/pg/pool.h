@@ -25,6 +25,9 @@ struct PoolSettings {
   /// After so many statements in a row that were not answered in time all callers are refused until
   /// the server answers again; 0: never.
   int breaker_after = 0;
+  /// Parameters of every session; one of an extension that is not there is accepted and means
+  /// nothing.
+  std::vector<std::pair<std::string, std::string>> parameters;
 };
 
 class Pool;

@@ -10,6 +10,10 @@ import unittest
 from platform_under_test import BINARY, Platform, clean_environment, has_citus, wait_until
 
 
+# A shard's writers wait at the end of its move, on a busy machine for longer than a request may usually take.
+PATIENT = ("--http-request-timeout", "25s", "--database-statement-timeout", "25s")
+
+
 class Pressure:
     """Writes and reads of one organization, without a pause; every answer is kept."""
 
@@ -40,7 +44,7 @@ class Pressure:
 class Cluster(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.platform = Platform("--citus", "2").start()
+        cls.platform = Platform("--citus", "2", *PATIENT).start()
         cls.acme, cls.globex = cls.platform.sign_up("acme"), cls.platform.sign_up("globex")
         cls.projects = {c.slug: c.post(c.own("/projects"), {"name": "p"}).json["id"] for c in (cls.acme, cls.globex)}
 

@@ -176,12 +176,14 @@ class Traces(unittest.TestCase):
         trace = "0af7651916cd43dd8448eb211c80319c"
         client.get(client.own("/projects"), headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
 
-        def span():
-            for path, body in bodies:
-                assert path == "/v1/traces"
-                for s in json.loads(body)["resourceSpans"][0]["scopeSpans"][0]["spans"]:
-                    if s["traceId"] == trace:
-                        return s
-        wait_until(span, 10)
-        self.assertEqual((span()["name"], span()["parentSpanId"]), ("GET /v1/tenants/{tenant}/projects", "b7ad6b7169203331"))
-        self.assertIn({"key": "coditect.tenant", "value": {"stringValue": "traced"}}, span()["attributes"])
+        def spans():
+            found = [s for path, body in bodies for s in json.loads(body)["resourceSpans"][0]["scopeSpans"][0]["spans"] if s["traceId"] == trace]
+            self.assertEqual({path for path, _ in bodies}, {"/v1/traces"} if bodies else set())
+            return {s["name"]: s for s in found}
+        wait_until(lambda: "GET /v1/tenants/{tenant}/projects" in spans(), 10)
+        root = spans()["GET /v1/tenants/{tenant}/projects"]
+        self.assertEqual((root["parentSpanId"], root["kind"]), ("b7ad6b7169203331", 2))
+        self.assertIn({"key": "coditect.tenant", "value": {"stringValue": "traced"}}, root["attributes"])
+        sql = spans()["postgresql projects.list"]
+        self.assertEqual((sql["parentSpanId"], sql["kind"], sql["status"]["code"]), (root["spanId"], 3, 0))
+        self.assertIn({"key": "db.system.name", "value": {"stringValue": "postgresql"}}, sql["attributes"])

@@ -6,7 +6,7 @@ import uuid
 
 from platform_under_test import BINARY, Platform, clean_environment, has_citus, wait_until
 from postgres_servers import Servers
-from test_cluster import Pressure
+from test_cluster import PATIENT, Pressure
 
 
 class Everything(Pressure):
@@ -37,7 +37,7 @@ class LiveConversion(unittest.TestCase):
         servers = Servers(3)
         self.addCleanup(servers.remove)
         first, *workers = servers.ports
-        platform = Platform("--database", servers.url(first))
+        platform = Platform("--database", servers.url(first), *PATIENT)
         self.addCleanup(platform.remove)
         platform.start()
         acme, globex = platform.sign_up("acme"), platform.sign_up("globex")

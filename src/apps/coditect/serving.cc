@@ -35,6 +35,9 @@ auth::Routes& with_all_routes(auth::Routes& routes, const Application& applicati
 
 pg::PoolSettings pool(const ProgramSettings& s, std::string conninfo, int size) {
   auto out = s.database.pool;
+  // SET LOCAL app.tenant_id reaches Citus workers only so; set here and not only for the role, so
+  // that sessions from before a database becomes a cluster go on.
+  out.parameters = {{"citus.propagate_set_commands", "local"}};
   out.conninfo = std::move(conninfo);
   out.size = size;
   return out;

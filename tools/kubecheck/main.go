@@ -1,0 +1,486 @@
+// Command kubecheck reads rendered Kubernetes objects and says what the API server, the Pod Security
+// admission or an operator would find wrong with them, and what this project asks of its own services.
+//
+// Usage: kubecheck FILE        problems, one a line; exit code 1 when there are any
+//
+//	kubecheck -network FILE    who may connect to whom, by the network policies
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
+	"github.com/np-guard/netpol-analyzer/pkg/netpol/connlist"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	psa "k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// KongPlugin as Kong's operator has it; its types are in no module that can be imported alone. The
+// settings of each plugin are checked by name against Kong 3.9's own schemas.
+type KongPlugin struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+	Plugin            string         `json:"plugin"`
+	InstanceName      string         `json:"instance_name,omitempty"`
+	Disabled          bool           `json:"disabled,omitempty"`
+	RunOn             string         `json:"run_on,omitempty"`
+	Protocols         []string       `json:"protocols,omitempty"`
+	Ordering          map[string]any `json:"ordering,omitempty"`
+	Config            map[string]any `json:"config,omitempty"`
+}
+
+var kongSettings = map[string][]string{
+	"request-transformer": {"http_method", "remove", "rename", "replace", "add", "append"},
+	"correlation-id":      {"header_name", "generator", "echo_downstream"},
+	"rate-limiting": {"second", "minute", "hour", "day", "month", "year", "limit_by", "header_name", "path", "policy",
+		"fault_tolerant", "redis", "hide_client_headers", "error_code", "error_message", "sync_rate"},
+	"opentelemetry": {"traces_endpoint", "logs_endpoint", "headers", "resource_attributes", "queue", "batch_span_count",
+		"batch_flush_delay", "connect_timeout", "send_timeout", "read_timeout", "http_response_header_for_traceid",
+		"header_type", "sampling_rate", "sampling_strategy", "propagation"},
+}
+
+// Objects by kind, as far as the checks between them need them.
+type objects struct {
+	templates  map[string]template // "Deployment/backend"
+	services   map[string]corev1.Service
+	accounts   map[string]bool
+	secrets    map[string]bool
+	stores     map[string]bool
+	plugins    map[string]bool
+	budgets    []policyv1.PodDisruptionBudget
+	policies   []networkingv1.NetworkPolicy
+	scalers    []autoscalingv2.HorizontalPodAutoscaler
+	routes     []gatewayv1.HTTPRoute
+	externals  []esv1.ExternalSecret
+	namespaces map[string]corev1.Namespace
+	inside     map[string]bool // namespaces that objects are in
+	problems   []string
+}
+
+type template struct {
+	pod      corev1.PodTemplateSpec
+	serves   bool // runs for good
+	replicas int32
+}
+
+func (o *objects) problem(format string, a ...any) {
+	o.problems = append(o.problems, fmt.Sprintf(format, a...))
+}
+
+// Decoding is strict: an unknown or repeated field is an error, as with `kubectl --validate=strict`.
+func decode[T any](o *objects, name string, document []byte, use func(T)) {
+	var object T
+	if err := yaml.UnmarshalStrict(document, &object); err != nil {
+		o.problem("%s: %v", name, err)
+		return
+	}
+	use(object)
+}
+
+func (o *objects) read(document []byte) {
+	var head struct {
+		metav1.TypeMeta `json:",inline"`
+		Metadata        metav1.ObjectMeta `json:"metadata"`
+	}
+	if err := yaml.Unmarshal(document, &head); err != nil {
+		o.problem("not an object: %v", err)
+		return
+	}
+	name := head.Kind + "/" + head.Metadata.Name
+	if head.Kind != "Namespace" && head.Metadata.Namespace == "" {
+		o.problem("%s: in no namespace", name)
+	}
+	if head.Kind != "Namespace" {
+		o.inside[head.Metadata.Namespace] = true
+	}
+	switch head.APIVersion + " " + head.Kind {
+	case "v1 Namespace":
+		decode(o, name, document, func(x corev1.Namespace) { o.namespaces[x.Name] = x })
+	case "v1 Service":
+		decode(o, name, document, func(x corev1.Service) { o.services[x.Name] = x })
+	case "v1 ServiceAccount":
+		decode(o, name, document, func(x corev1.ServiceAccount) {
+			o.accounts[x.Name] = true
+			if x.AutomountServiceAccountToken == nil || *x.AutomountServiceAccountToken {
+				o.problem("%s: automountServiceAccountToken is not false", name)
+			}
+		})
+	case "v1 ConfigMap":
+		decode(o, name, document, func(corev1.ConfigMap) {})
+	case "v1 Secret":
+		o.problem("%s: a secret is written down; use an ExternalSecret", name)
+	case "v1 ResourceQuota":
+		decode(o, name, document, func(corev1.ResourceQuota) {})
+	case "v1 LimitRange":
+		decode(o, name, document, func(corev1.LimitRange) {})
+	case "apps/v1 Deployment":
+		decode(o, name, document, func(x appsv1.Deployment) {
+			replicas := int32(1)
+			if x.Spec.Replicas != nil {
+				replicas = *x.Spec.Replicas
+			}
+			o.templates[name] = template{x.Spec.Template, true, replicas}
+			selects(o, name, x.Spec.Selector, x.Spec.Template)
+		})
+	case "apps/v1 StatefulSet":
+		decode(o, name, document, func(x appsv1.StatefulSet) {
+			o.templates[name] = template{x.Spec.Template, true, 2}
+			selects(o, name, x.Spec.Selector, x.Spec.Template)
+		})
+	case "batch/v1 Job":
+		decode(o, name, document, func(x batchv1.Job) { o.templates[name] = template{x.Spec.Template, false, 1} })
+	case "batch/v1 CronJob":
+		decode(o, name, document, func(x batchv1.CronJob) { o.templates[name] = template{x.Spec.JobTemplate.Spec.Template, false, 1} })
+	case "policy/v1 PodDisruptionBudget":
+		decode(o, name, document, func(x policyv1.PodDisruptionBudget) { o.budgets = append(o.budgets, x) })
+	case "networking.k8s.io/v1 NetworkPolicy":
+		decode(o, name, document, func(x networkingv1.NetworkPolicy) { o.policies = append(o.policies, x) })
+	case "autoscaling/v2 HorizontalPodAutoscaler":
+		decode(o, name, document, func(x autoscalingv2.HorizontalPodAutoscaler) { o.scalers = append(o.scalers, x) })
+	case "rbac.authorization.k8s.io/v1 Role":
+		decode(o, name, document, func(x rbacv1.Role) { o.role(name, x) })
+	case "rbac.authorization.k8s.io/v1 RoleBinding":
+		decode(o, name, document, func(rbacv1.RoleBinding) {})
+	case "gateway.networking.k8s.io/v1 HTTPRoute":
+		decode(o, name, document, func(x gatewayv1.HTTPRoute) { o.routes = append(o.routes, x) })
+	case "external-secrets.io/v1 ExternalSecret":
+		decode(o, name, document, func(x esv1.ExternalSecret) {
+			o.externals = append(o.externals, x)
+			o.secrets[x.Spec.Target.Name] = true
+		})
+	case "external-secrets.io/v1 SecretStore":
+		decode(o, name, document, func(x esv1.SecretStore) { o.stores[x.Name] = true })
+	case "configuration.konghq.com/v1 KongPlugin":
+		decode(o, name, document, func(x KongPlugin) { o.plugin(name, x) })
+	default:
+		o.problem("%s: %s is not known here", name, head.APIVersion)
+	}
+}
+
+func selects(o *objects, name string, selector *metav1.LabelSelector, pod corev1.PodTemplateSpec) {
+	if selector == nil || !matches(*selector, pod.Labels) {
+		o.problem("%s: its selector does not match the labels of its pods", name)
+	}
+}
+
+func matches(selector metav1.LabelSelector, labels map[string]string) bool {
+	s, err := metav1.LabelSelectorAsSelector(&selector)
+	return err == nil && s.Matches(labelSet(labels))
+}
+
+type labelSet map[string]string
+
+func (l labelSet) Has(key string) bool              { _, ok := l[key]; return ok }
+func (l labelSet) Get(key string) string            { return l[key] }
+func (l labelSet) Lookup(key string) (string, bool) { v, ok := l[key]; return v, ok }
+
+func (o *objects) role(name string, x rbacv1.Role) {
+	for _, rule := range x.Rules {
+		for _, list := range [][]string{rule.Verbs, rule.Resources, rule.APIGroups} {
+			for _, word := range list {
+				if word == "*" {
+					o.problem("%s: a rule with *", name)
+				}
+			}
+		}
+		for _, resource := range rule.Resources {
+			if resource == "secrets" || strings.HasPrefix(resource, "pods/exec") {
+				o.problem("%s: it may use %s", name, resource)
+			}
+		}
+	}
+}
+
+func (o *objects) plugin(name string, x KongPlugin) {
+	o.plugins[x.Name] = true
+	known, ok := kongSettings[x.Plugin]
+	if !ok {
+		o.problem("%s: the plugin %s is not known here", name, x.Plugin)
+	}
+	for setting := range x.Config {
+		found := !ok
+		for _, k := range known {
+			found = found || k == setting
+		}
+		if !found {
+			o.problem("%s: %s has no setting %s", name, x.Plugin, setting)
+		}
+	}
+	if x.Plugin == "rate-limiting" && (x.Config["limit_by"] == "path" || x.Config["limit_by"] == "service") {
+		o.problem("%s: a limit by %v lets strangers use up a tenant's budget", name, x.Config["limit_by"])
+	}
+}
+
+// Between objects.
+func (o *objects) relate() {
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks())
+	if err != nil {
+		o.problem("pod security: %v", err)
+		return
+	}
+	restricted := psa.LevelVersion{Level: psa.LevelRestricted, Version: psa.LatestVersion()}
+	for name, t := range o.templates {
+		for _, result := range evaluator.EvaluatePod(restricted, &t.pod.ObjectMeta, &t.pod.Spec) {
+			if !result.Allowed {
+				o.problem("%s: pod security: %s: %s", name, result.ForbiddenReason, result.ForbiddenDetail)
+			}
+		}
+		o.workload(name, t)
+	}
+	for _, n := range o.namespaces {
+		if n.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
+			o.problem("Namespace/%s: pod security is not enforced", n.Name)
+		}
+	}
+	for namespace := range o.inside {
+		if _, ok := o.namespaces[namespace]; !ok && len(o.namespaces) > 0 {
+			o.problem("objects are in the namespace %s, which is not among them", namespace)
+		}
+	}
+	for _, s := range o.services {
+		if s.Spec.Type == corev1.ServiceTypeNodePort || s.Spec.Type == corev1.ServiceTypeLoadBalancer {
+			o.problem("Service/%s: %s opens it to the world", s.Name, s.Spec.Type)
+		}
+		found := false
+		for _, t := range o.templates {
+			found = found || (len(s.Spec.Selector) > 0 && matches(metav1.LabelSelector{MatchLabels: s.Spec.Selector}, t.pod.Labels))
+		}
+		if !found {
+			o.problem("Service/%s: it selects no pods", s.Name)
+		}
+	}
+	for _, h := range o.scalers {
+		if _, ok := o.templates[h.Spec.ScaleTargetRef.Kind+"/"+h.Spec.ScaleTargetRef.Name]; !ok {
+			o.problem("HorizontalPodAutoscaler/%s: there is no %s/%s", h.Name, h.Spec.ScaleTargetRef.Kind, h.Spec.ScaleTargetRef.Name)
+		}
+		if h.Spec.MinReplicas != nil && *h.Spec.MinReplicas > h.Spec.MaxReplicas {
+			o.problem("HorizontalPodAutoscaler/%s: minReplicas is above maxReplicas", h.Name)
+		}
+	}
+	for _, b := range o.budgets {
+		found := false
+		for _, t := range o.templates {
+			found = found || (b.Spec.Selector != nil && matches(*b.Spec.Selector, t.pod.Labels))
+		}
+		if !found {
+			o.problem("PodDisruptionBudget/%s: it selects no pods", b.Name)
+		}
+	}
+	for _, e := range o.externals {
+		if e.Spec.SecretStoreRef.Kind == "SecretStore" && !o.stores[e.Spec.SecretStoreRef.Name] {
+			o.problem("ExternalSecret/%s: there is no SecretStore/%s", e.Name, e.Spec.SecretStoreRef.Name)
+		}
+	}
+	for _, r := range o.routes {
+		for _, plugin := range strings.Split(r.Annotations["konghq.com/plugins"], ",") {
+			if plugin != "" && !o.plugins[plugin] {
+				o.problem("HTTPRoute/%s: there is no KongPlugin/%s", r.Name, plugin)
+			}
+		}
+		for _, rule := range r.Spec.Rules {
+			for _, b := range rule.BackendRefs {
+				o.backend("HTTPRoute/"+r.Name, b)
+			}
+		}
+	}
+	for _, p := range o.policies {
+		o.networkPolicy(p)
+	}
+}
+
+func (o *objects) workload(name string, t template) {
+	spec := t.pod.Spec
+	if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
+		o.problem("%s: automountServiceAccountToken is not false", name)
+	}
+	if spec.ServiceAccountName != "" && !o.accounts[spec.ServiceAccountName] {
+		o.problem("%s: there is no ServiceAccount/%s", name, spec.ServiceAccountName)
+	}
+	if t.serves && spec.ServiceAccountName == "" {
+		o.problem("%s: it runs as the namespace's default account", name)
+	}
+	for _, c := range spec.Containers {
+		if !strings.Contains(c.Image, "@sha256:") {
+			o.problem("%s: the image %s has no digest", name, c.Image)
+		}
+		if c.SecurityContext == nil || c.SecurityContext.ReadOnlyRootFilesystem == nil || !*c.SecurityContext.ReadOnlyRootFilesystem {
+			o.problem("%s: %s may write to its image", name, c.Name)
+		}
+		if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
+			o.problem("%s: %s needs requests of cpu and memory, and a limit of memory", name, c.Name)
+		}
+		if t.serves && (c.ReadinessProbe == nil || c.LivenessProbe == nil) {
+			o.problem("%s: %s has no probes", name, c.Name)
+		}
+		for _, e := range c.Env {
+			upper := strings.ToUpper(e.Name)
+			if e.Value != "" && (strings.Contains(upper, "PASSWORD") || strings.Contains(upper, "SECRET") || strings.Contains(upper, "SEALING_KEY")) {
+				o.problem("%s: %s has the secret %s written down", name, c.Name, e.Name)
+			}
+		}
+		for _, from := range c.EnvFrom {
+			if from.SecretRef != nil && !o.secrets[from.SecretRef.Name] {
+				o.problem("%s: nothing makes the secret %s", name, from.SecretRef.Name)
+			}
+		}
+	}
+	if !t.serves {
+		return
+	}
+	if spec.TerminationGracePeriodSeconds == nil || *spec.TerminationGracePeriodSeconds < 30 {
+		o.problem("%s: terminationGracePeriodSeconds leaves no time to drain", name)
+	}
+	if len(spec.TopologySpreadConstraints) == 0 {
+		o.problem("%s: nothing spreads it over zones", name)
+	}
+	budget, fenced := false, false
+	for _, b := range o.budgets {
+		budget = budget || (b.Spec.Selector != nil && matches(*b.Spec.Selector, t.pod.Labels))
+	}
+	for _, p := range o.policies {
+		fenced = fenced || (len(p.Spec.PodSelector.MatchLabels) > 0 && matches(p.Spec.PodSelector, t.pod.Labels))
+	}
+	if !budget {
+		o.problem("%s: no PodDisruptionBudget", name)
+	}
+	if !fenced {
+		o.problem("%s: no NetworkPolicy of its own", name)
+	}
+}
+
+func (o *objects) backend(name string, b gatewayv1.HTTPBackendRef) {
+	service, ok := o.services[string(b.Name)]
+	if !ok {
+		o.problem("%s: there is no Service/%s", name, b.Name)
+		return
+	}
+	for _, port := range service.Spec.Ports {
+		if b.Port != nil && int32(*b.Port) == port.Port {
+			return
+		}
+	}
+	o.problem("%s: Service/%s has no port %d", name, b.Name, *b.Port)
+}
+
+func (o *objects) networkPolicy(p networkingv1.NetworkPolicy) {
+	for _, in := range p.Spec.Ingress {
+		if len(in.From) == 0 {
+			o.problem("NetworkPolicy/%s: it lets everybody in", p.Name)
+		}
+		o.peers(p.Name, in.From)
+	}
+	for _, out := range p.Spec.Egress {
+		if len(out.To) == 0 {
+			o.problem("NetworkPolicy/%s: it lets out to everywhere", p.Name)
+		}
+		o.peers(p.Name, out.To)
+	}
+}
+
+func (o *objects) peers(name string, peers []networkingv1.NetworkPolicyPeer) {
+	for _, peer := range peers {
+		if peer.IPBlock != nil && strings.HasSuffix(peer.IPBlock.CIDR, "/0") {
+			o.problem("NetworkPolicy/%s: %s is everywhere", name, peer.IPBlock.CIDR)
+		}
+		if peer.NamespaceSelector != nil && peer.PodSelector == nil {
+			o.problem("NetworkPolicy/%s: a namespaceSelector without a podSelector in the same item is all pods there", name)
+		}
+		if peer.NamespaceSelector != nil {
+			for label := range peer.NamespaceSelector.MatchLabels {
+				if label != corev1.LabelMetadataName {
+					o.problem("NetworkPolicy/%s: no namespace has the label %s by itself", name, label)
+				}
+			}
+		}
+	}
+}
+
+func documents(file string) ([][]byte, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var out [][]byte
+	for _, part := range bytes.Split(append([]byte("\n"), text...), []byte("\n---")) {
+		if len(bytes.TrimSpace(part)) > 0 {
+			out = append(out, part)
+		}
+	}
+	return out, nil
+}
+
+func network(file string) error {
+	folder, err := os.MkdirTemp("", "kubecheck")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(folder, "all.yaml"), text, 0o600); err != nil {
+		return err
+	}
+	analyzer := connlist.NewConnlistAnalyzer(connlist.WithMuteErrsAndWarns(), connlist.WithExposureAnalysis())
+	connections, _, err := analyzer.ConnlistFromDirPath(folder)
+	if err != nil {
+		return err
+	}
+	out, err := analyzer.ConnectionsListToString(connections)
+	if err != nil {
+		return err
+	}
+	fmt.Println(strings.TrimSpace(out))
+	return nil
+}
+
+func main() {
+	matrix := flag.Bool("network", false, "print who may connect to whom")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "usage: kubecheck [-network] FILE")
+		os.Exit(2)
+	}
+	if *matrix {
+		if err := network(flag.Arg(0)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	all, err := documents(flag.Arg(0))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	o := &objects{templates: map[string]template{}, services: map[string]corev1.Service{}, accounts: map[string]bool{}, secrets: map[string]bool{},
+		stores: map[string]bool{}, plugins: map[string]bool{}, namespaces: map[string]corev1.Namespace{}, inside: map[string]bool{}}
+	for _, document := range all {
+		o.read(document)
+	}
+	o.relate()
+	sort.Strings(o.problems)
+	for _, p := range o.problems {
+		fmt.Println(p)
+	}
+	if len(o.problems) > 0 {
+		os.Exit(1)
+	}
+}
