@@ -136,7 +136,7 @@ std::pair<std::string, int> parse_address(const std::string& text, const std::st
 }
 
 Operation::Operation(Cluster& cluster, const std::string& name,
-                     const boost::json::object& arguments, bool force)
+                     const boost::json::object& arguments, Kind kind)
     : db_(cluster.conninfo()) {
   if (*db_.query(std::string("SELECT pg_try_advisory_lock(") + kLock + ")")[0][0] != "t") {
     const auto running = db_.query(
@@ -146,23 +146,31 @@ Operation::Operation(Cluster& cluster, const std::string& name,
          "another operation runs: " + (running.empty() ? "?" : *running[0][0]) +
              "; 'coditect cluster stop' ends it after its present step");
   }
-  const auto last =
-      db_.query("SELECT outcome FROM coditect_cluster.operations ORDER BY id DESC LIMIT 1");
-  if (!force && !last.empty() && last[0][0]->starts_with("rows_missing"))
-    fail(Code::failed_precondition, "rows_missing_before",
-         "the operation before this one missed rows: " + *last[0][0] +
-             "; this one drops what was left. --force begins all the same");
-  // Whoever had the lock is gone.
-  for (const auto& row :
-       db_.query("UPDATE coditect_cluster.operations SET state = 'interrupted', ended_at = now() "
-                 "WHERE state = 'running' RETURNING operation || ' ' || arguments, id")) {
-    interrupted_ += (interrupted_.empty() ? "" : "; ") + *row[0];
-    interrupted_ids_ += (interrupted_ids_.empty() ? "" : ",") + *row[1];
+  bool acknowledges = false;
+  if (kind != Kind::harmless) {
+    const auto missed = db_.query(
+        "SELECT outcome FROM coditect_cluster.operations o WHERE outcome LIKE 'rows\\_missing%' "
+        "AND "
+        "NOT EXISTS (SELECT FROM coditect_cluster.events e WHERE e.event = 'acknowledged' AND "
+        "e.operation > o.id) ORDER BY id DESC LIMIT 1");
+    if (!missed.empty() && kind == Kind::careful)
+      fail(Code::failed_precondition, "rows_missing_before",
+           "an operation before this one missed rows: " + *missed[0][0] +
+               "; this one drops what was left. --force begins all the same");
+    acknowledges = !missed.empty();
+    // Whoever had the lock is gone.
+    for (const auto& row :
+         db_.query("UPDATE coditect_cluster.operations SET state = 'interrupted', ended_at = now() "
+                   "WHERE state = 'running' RETURNING operation || ' ' || arguments, id")) {
+      interrupted_ += (interrupted_.empty() ? "" : "; ") + *row[0];
+      interrupted_ids_ += (interrupted_ids_.empty() ? "" : ",") + *row[1];
+    }
   }
   id_ =
       std::stoll(*db_.query("INSERT INTO coditect_cluster.operations (operation, arguments, "
                             "started_by) VALUES ($1, $2::jsonb, $3) RETURNING id",
                             {name, boost::json::serialize(arguments), whoami()})[0][0]);
+  if (acknowledges) event("acknowledged");
 }
 
 Operation::~Operation() {

@@ -69,10 +69,15 @@ std::pair<std::string, int> parse_address(const std::string& text, const std::st
 /// settled first (compare.h).
 class Operation {
  public:
+  enum class Kind {
+    harmless,  ///< drops nothing: what earlier ones left stays as it is
+    careful,   ///< settles what earlier ones left, and does not begin after one that missed rows
+    forced,    ///< begins all the same, which is written down
+  };
   /// Throws `operation_running`, with what runs; and `rows_missing_before` after one that missed
-  /// rows, whose source this one would drop, unless `force`.
+  /// rows, whose source this one would drop.
   Operation(Cluster& cluster, const std::string& name, const boost::json::object& arguments,
-            bool force);
+            Kind kind);
   ~Operation();
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;

@@ -14,24 +14,40 @@ namespace {
 using schema::Direct;
 using namespace std::chrono_literals;
 
-/// Begins a transaction that has all tables to itself. It waits for the locks for less than
+/// Begins a transaction that has all tables to itself. It waits for all the locks for less than
 /// PostgreSQL's deadlock_timeout of 1 s, so that it is never a request that loses, and tries again.
 void begin_alone(Direct& db, const std::string& names) {
   constexpr int kTries = 100;
   for (int n = 1;; ++n) {
     db.execute("BEGIN");
-    db.execute("SET LOCAL lock_timeout = '500ms'");
+    db.execute("SET LOCAL statement_timeout = '500ms'");
     std::string message;
     const auto state =
         db.try_execute("LOCK TABLE " + names + " IN ACCESS EXCLUSIVE MODE", &message);
     if (!state) break;
     db.execute("ROLLBACK");
-    if ((*state != "55P03" && *state != "40P01") || n == kTries)
+    if ((*state != "57014" && *state != "40P01") || n == kTries)
       fail(Code::unavailable, "tables_in_use",
            "the tables are never free: " + message + "; look for long transactions");
     std::this_thread::sleep_for(std::min(100ms * n, 2000ms));
   }
-  db.execute("SET LOCAL lock_timeout = 0");
+  db.execute("SET LOCAL statement_timeout = 0");
+}
+
+/// Empties the coordinator's own copy, which nothing reads; behind nobody's long statement.
+void drop_local_rows(Direct& db, const std::string& table) {
+  db.execute("SET lock_timeout = '500ms'");
+  std::string message;
+  for (int n = 1; db.try_execute(
+           "SELECT truncate_local_data_after_distributing_table('" + table + "')", &message);
+       ++n) {
+    if (n == 20)
+      fail(Code::unavailable, "tables_in_use",
+           "the tables are distributed, but the coordinator's own copy of " + table +
+               " is not emptied: " + message + "; run this again");
+    std::this_thread::sleep_for(500ms);
+  }
+  db.execute("RESET lock_timeout");
 }
 
 /// What is in the database and not distributed yet, in the registry's order: parents first.
@@ -115,7 +131,7 @@ void distribute_tables(const std::string& coordinator_cell, std::span<const sche
   for (const auto& row :
        db.query("SELECT logicalrelid::regclass FROM pg_dist_partition WHERE partmethod = 'h' AND "
                 "pg_relation_size(logicalrelid) > 0"))
-    db.execute("SELECT truncate_local_data_after_distributing_table('" + *row[0] + "')");
+    drop_local_rows(db, *row[0]);
 }
 
 }  // namespace coditect::cluster

@@ -27,6 +27,10 @@ std::string named(const ShardGroup& s) {
   return fmt::format("shard {} ({}, {} tables)", s.id, megabytes(s.bytes), s.tables.size());
 }
 
+Operation::Kind kind(const Options& o) {
+  return o.force ? Operation::Kind::forced : Operation::Kind::careful;
+}
+
 const char* mode(const Options& o) { return o.block_writes ? "block_writes" : "force_logical"; }
 
 void require_clear(Cluster& cluster, const std::vector<NodeInfo>& nodes, const Options& o) {
@@ -176,7 +180,7 @@ void run_split(Cluster& cluster, const std::string& name, const boost::json::obj
   involved.push_back(shard.node);
   require_clear(cluster, involved, o);
   if (o.dry_run) return;
-  Operation op(cluster, name, arguments, o.force);
+  Operation op(cluster, name, arguments, kind(o));
   logged(op, [&] { settle(cluster, op, o); });
   std::string point_list, node_list;
   for (const auto p : points) point_list += fmt::format("{}'{}'", point_list.empty() ? "" : ",", p);
@@ -245,7 +249,7 @@ void move_shard(Cluster& cluster, std::int64_t shard, const std::string& node, c
   say_plan({move}, o);
   require_clear(cluster, {move.shard.node, move.target}, o);
   if (o.dry_run) return;
-  Operation op(cluster, "move", {{"shard", shard}, {"node", node}}, o.force);
+  Operation op(cluster, "move", {{"shard", shard}, {"node", node}}, kind(o));
   logged(op, [&] { settle(cluster, op, o); });
   logged(op, [&] { run_move(cluster, op, move, o); });
   op.end("done", "");
@@ -279,7 +283,7 @@ bool rebalance(Cluster& cluster, Balance by, const Options& o) {
   }
   say_plan(moves, o);
   if (o.dry_run) return true;
-  Operation op(cluster, "rebalance", {{"by", by == Balance::size ? "size" : "shards"}}, o.force);
+  Operation op(cluster, "rebalance", {{"by", by == Balance::size ? "size" : "shards"}}, kind(o));
   logged(op, [&] { settle(cluster, op, o); });
   if (!run_all(cluster, op, [&] { return plan_balance(cluster, by); }, o)) return false;
   op.end("done", fmt::format("{} moves", moves.size()));
@@ -353,8 +357,7 @@ void add_node(Cluster& cluster, const std::string& administrator, const Options&
   Operation op(
       cluster, "add-node",
       {{"node", pg::option_of(administrator, "host") + ":" + pg::option_of(administrator, "port")}},
-      true);
-  logged(op, [&] { settle(cluster, op, o); });
+      Operation::Kind::harmless);
   logged(op, [&] { add(setup, o.report); });
   op.end("done", "");
 }
@@ -383,7 +386,7 @@ bool remove_node(Cluster& cluster, const std::string& name, const Options& o) {
     require_clear(cluster, {node}, o);
     return true;
   }
-  Operation op(cluster, "remove-node", {{"node", node.address()}}, o.force);
+  Operation op(cluster, "remove-node", {{"node", node.address()}}, kind(o));
   logged(op, [&] { settle(cluster, op, o); });
   cluster.db().query("SELECT citus_set_node_property($1, $2::int, 'shouldhaveshards', false)",
                      {node.host, std::to_string(node.port)});
@@ -431,8 +434,8 @@ void failover(Cluster& cluster, const std::string& name, const std::string& addr
          address + " has not what " + node.address() + " had: " + missing + " is missing");
   o.report(fmt::format("{} has all {} shard tables of {}", address, found, node.address()));
   if (o.dry_run) return;
-  Operation op(cluster, "failover", {{"node", node.address()}, {"address", address}}, true);
-  logged(op, [&] { settle(cluster, op, o); });
+  Operation op(cluster, "failover", {{"node", node.address()}, {"address", address}},
+               Operation::Kind::harmless);
   // The name by which it reaches itself came with the copy; init() set it.
   if (db.query("SHOW citus.local_hostname")[0][0] == node.host && node.host != host) {
     db.execute("ALTER SYSTEM SET citus.local_hostname = " + db.quote_text(host));
@@ -449,7 +452,7 @@ std::string restore_point(Cluster& cluster, const std::string& name, const Optio
     fail(Code::invalid_argument, "invalid_name", "NAME has 1 to 63 characters");
   for (const auto& n : cluster.nodes()) cluster.on(n).query("SELECT 1");
   if (o.dry_run) return "";
-  Operation op(cluster, "restore-point", {{"name", name}}, true);
+  Operation op(cluster, "restore-point", {{"name", name}}, Operation::Kind::harmless);
   const auto lsn = *cluster.db().query("SELECT citus_create_restore_point($1)", {name})[0][0];
   op.end("done", lsn);
   return lsn;

@@ -120,7 +120,20 @@ Async<std::unique_ptr<Connection>> Pool::open(Deadline deadline) {
 
 /// The gauge is the sum of all loops' pools.
 void Pool::set_away(bool away) {
-  if (std::exchange(away_, away) != away) away_gauge_.Increment(away ? 1 : -1);
+  if (away) away_until_ = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  if (std::exchange(away_, away) == away) return;
+  away_gauge_.Increment(away ? 1 : -1);
+  if (away && !tasks_.stopping() && !std::exchange(expiring_, true))
+    tasks_.spawn("away for a moment", expire_away());
+}
+
+/// A failure counts for ten seconds: who is not asked again, as a worker that was replaced, is not
+/// away for ever.
+Async<> Pool::expire_away() {
+  while (away_ && (breaker_open_ || std::chrono::steady_clock::now() < away_until_))
+    co_await async::sleep_for(std::chrono::milliseconds(500));
+  expiring_ = false;
+  set_away(false);
 }
 
 std::unique_ptr<Connection> Pool::take_idle() {
@@ -295,6 +308,7 @@ void Pool::give_back(std::unique_ptr<Connection> c) {
     if (timed_out) note_timeout();
   } else if (c->idle()) {
     timeouts_ = 0;
+    if (!breaker_open_) set_away(false);
     hand_on(std::move(c));
   } else if (tasks_.stopping()) {
     c.reset();

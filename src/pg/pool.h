@@ -125,6 +125,7 @@ class Pool {
   void check_backoff() const;
   void check_breaker();
   void set_away(bool away);
+  Async<> expire_away();
   void note_trouble() const {
     if (on_trouble_) on_trouble_();
   }
@@ -145,7 +146,9 @@ class Pool {
   std::chrono::steady_clock::time_point retry_at_{};
   int timeouts_ = 0;           ///< in a row
   bool breaker_open_ = false;  ///< callers are refused
-  bool away_ = false;          ///< the last try to connect failed, or callers are refused
+  bool away_ = false;          ///< could not connect just now, or callers are refused
+  bool expiring_ = false;
+  std::chrono::steady_clock::time_point away_until_{};
   std::function<void()> on_trouble_;
   async::TaskGroup tasks_;
 

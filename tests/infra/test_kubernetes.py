@@ -45,6 +45,7 @@ class Rendered(unittest.TestCase):
         def plain(environment):
             text = render(f"kubernetes/overlays/{environment}").replace(f"coditect-{environment}", "coditect-ENV")
             text = re.sub(r"(min|max)Replicas: \d+", r"\1Replicas: N", text)
+            text = re.sub(r"requests\.(cpu|memory): \S+", r"requests.\1: N", text)
             text = re.sub(r"api\.(dev\.|staging\.)?coditect\.example", "HOST", text)
             return re.sub(r"10\.\d+\.\d+\.0/20", "PRIVATE", text)
         self.assertEqual(plain("dev"), plain("staging"))
@@ -81,6 +82,13 @@ PLANTED = [
     ("a budget for nobody", budget_for_nobody, None, "no PodDisruptionBudget"),
     ("a route to nowhere", "port: 8081\n      weight: 100", "port: 80\n      weight: 100", "has no port 8081"),
     ("a plugin that is not there", "konghq.com/plugins: missing,", "konghq.com/plugins: strip-headers,", "there is no KongPlugin/missing"),
+    ("two limits, of which Kong runs one", lambda text: text.replace("plugin: correlation-id", "plugin: rate-limiting"), None,
+     "two plugins of the kind rate-limiting"),
+    ("replicas that undo the scaler's", "replicas: 2\n  revisionHistoryLimit: 3", "revisionHistoryLimit: 3", "would undo the scaler's number"),
+    ("a quota without room", 'requests.cpu: "8"', 'requests.cpu: "64"', "has no room for 40 pods"),
+    ("all rights of the cluster", "kind: ClusterRole\n  name: deployer\nsubjects", "kind: Role\n  name: deployer\nsubjects", "is not a Role of this namespace"),
+    ("an image before the image", lambda text: text.replace("      containers:\n", "      initContainers:\n      - image: busybox:latest\n        name: first\n      containers:\n", 1),
+     None, "busybox:latest has no digest"),
     ("a setting that a plugin has not", "limit_bye: ip", "limit_by: ip", "has no setting limit_bye"),
     ("a limit by an unverified path", "limit_by: path", "limit_by: ip", "use up a tenant's budget"),
     ("a service open to the world", "type: LoadBalancer\n  selector:", "selector:", "opens it to the world"),

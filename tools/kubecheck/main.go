@@ -62,7 +62,9 @@ type objects struct {
 	accounts   map[string]bool
 	secrets    map[string]bool
 	stores     map[string]bool
-	plugins    map[string]bool
+	plugins    map[string]string // name -> kind
+	quota      corev1.ResourceList
+	replicas   map[string]bool // Deployments that say how many they are
 	budgets    []policyv1.PodDisruptionBudget
 	policies   []networkingv1.NetworkPolicy
 	scalers    []autoscalingv2.HorizontalPodAutoscaler
@@ -74,9 +76,8 @@ type objects struct {
 }
 
 type template struct {
-	pod      corev1.PodTemplateSpec
-	serves   bool // runs for good
-	replicas int32
+	pod    corev1.PodTemplateSpec
+	serves bool // runs for good
 }
 
 func (o *objects) problem(format string, a ...any) {
@@ -126,27 +127,24 @@ func (o *objects) read(document []byte) {
 	case "v1 Secret":
 		o.problem("%s: a secret is written down; use an ExternalSecret", name)
 	case "v1 ResourceQuota":
-		decode(o, name, document, func(corev1.ResourceQuota) {})
+		decode(o, name, document, func(x corev1.ResourceQuota) { o.quota = x.Spec.Hard })
 	case "v1 LimitRange":
 		decode(o, name, document, func(corev1.LimitRange) {})
 	case "apps/v1 Deployment":
 		decode(o, name, document, func(x appsv1.Deployment) {
-			replicas := int32(1)
-			if x.Spec.Replicas != nil {
-				replicas = *x.Spec.Replicas
-			}
-			o.templates[name] = template{x.Spec.Template, true, replicas}
+			o.templates[name] = template{x.Spec.Template, true}
+			o.replicas[name] = x.Spec.Replicas != nil
 			selects(o, name, x.Spec.Selector, x.Spec.Template)
 		})
 	case "apps/v1 StatefulSet":
 		decode(o, name, document, func(x appsv1.StatefulSet) {
-			o.templates[name] = template{x.Spec.Template, true, 2}
+			o.templates[name] = template{x.Spec.Template, true}
 			selects(o, name, x.Spec.Selector, x.Spec.Template)
 		})
 	case "batch/v1 Job":
-		decode(o, name, document, func(x batchv1.Job) { o.templates[name] = template{x.Spec.Template, false, 1} })
+		decode(o, name, document, func(x batchv1.Job) { o.templates[name] = template{x.Spec.Template, false} })
 	case "batch/v1 CronJob":
-		decode(o, name, document, func(x batchv1.CronJob) { o.templates[name] = template{x.Spec.JobTemplate.Spec.Template, false, 1} })
+		decode(o, name, document, func(x batchv1.CronJob) { o.templates[name] = template{x.Spec.JobTemplate.Spec.Template, false} })
 	case "policy/v1 PodDisruptionBudget":
 		decode(o, name, document, func(x policyv1.PodDisruptionBudget) { o.budgets = append(o.budgets, x) })
 	case "networking.k8s.io/v1 NetworkPolicy":
@@ -156,7 +154,16 @@ func (o *objects) read(document []byte) {
 	case "rbac.authorization.k8s.io/v1 Role":
 		decode(o, name, document, func(x rbacv1.Role) { o.role(name, x) })
 	case "rbac.authorization.k8s.io/v1 RoleBinding":
-		decode(o, name, document, func(rbacv1.RoleBinding) {})
+		decode(o, name, document, func(x rbacv1.RoleBinding) {
+			if x.RoleRef.Kind != "Role" {
+				o.problem("%s: it gives %s/%s, which is not a Role of this namespace", name, x.RoleRef.Kind, x.RoleRef.Name)
+			}
+			for _, s := range x.Subjects {
+				if s.Kind == "Group" {
+					o.problem("%s: it gives a whole group, %s, something", name, s.Name)
+				}
+			}
+		})
 	case "gateway.networking.k8s.io/v1 HTTPRoute":
 		decode(o, name, document, func(x gatewayv1.HTTPRoute) { o.routes = append(o.routes, x) })
 	case "external-secrets.io/v1 ExternalSecret":
@@ -200,15 +207,20 @@ func (o *objects) role(name string, x rbacv1.Role) {
 			}
 		}
 		for _, resource := range rule.Resources {
-			if resource == "secrets" || strings.HasPrefix(resource, "pods/exec") {
+			if resource == "secrets" || strings.HasPrefix(resource, "pods/exec") || resource == "serviceaccounts/token" {
 				o.problem("%s: it may use %s", name, resource)
+			}
+		}
+		for _, verb := range rule.Verbs {
+			if verb == "bind" || verb == "escalate" || verb == "impersonate" {
+				o.problem("%s: it may %s", name, verb)
 			}
 		}
 	}
 }
 
 func (o *objects) plugin(name string, x KongPlugin) {
-	o.plugins[x.Name] = true
+	o.plugins[x.Name] = x.Plugin
 	known, ok := kongSettings[x.Plugin]
 	if !ok {
 		o.problem("%s: the plugin %s is not known here", name, x.Plugin)
@@ -272,6 +284,7 @@ func (o *objects) relate() {
 		if h.Spec.MinReplicas != nil && *h.Spec.MinReplicas > h.Spec.MaxReplicas {
 			o.problem("HorizontalPodAutoscaler/%s: minReplicas is above maxReplicas", h.Name)
 		}
+		o.room(h)
 	}
 	for _, b := range o.budgets {
 		found := false
@@ -288,10 +301,16 @@ func (o *objects) relate() {
 		}
 	}
 	for _, r := range o.routes {
+		kinds := map[string]bool{}
 		for _, plugin := range strings.Split(r.Annotations["konghq.com/plugins"], ",") {
-			if plugin != "" && !o.plugins[plugin] {
+			kind, ok := o.plugins[plugin]
+			if plugin != "" && !ok {
 				o.problem("HTTPRoute/%s: there is no KongPlugin/%s", r.Name, plugin)
 			}
+			if ok && kinds[kind] {
+				o.problem("HTTPRoute/%s: two plugins of the kind %s, of which Kong runs one", r.Name, kind)
+			}
+			kinds[kind] = true
 		}
 		for _, rule := range r.Spec.Rules {
 			for _, b := range rule.BackendRefs {
@@ -301,6 +320,28 @@ func (o *objects) relate() {
 	}
 	for _, p := range o.policies {
 		o.networkPolicy(p)
+	}
+}
+
+// Whether the namespace's quota has room for the most pods and one more during a roll-out; and who
+// says how many they are.
+func (o *objects) room(h autoscalingv2.HorizontalPodAutoscaler) {
+	target := h.Spec.ScaleTargetRef.Kind + "/" + h.Spec.ScaleTargetRef.Name
+	if o.replicas[target] {
+		o.problem("%s: replicas would undo the scaler's number with each release", target)
+	}
+	for resource, given := range map[corev1.ResourceName]corev1.ResourceName{"requests.cpu": "cpu", "requests.memory": "memory"} {
+		quota, limited := o.quota[resource]
+		if !limited {
+			continue
+		}
+		var need int64
+		for _, c := range o.templates[target].pod.Spec.Containers {
+			need += c.Resources.Requests.Name(given, "").MilliValue()
+		}
+		if need*int64(h.Spec.MaxReplicas+1) > quota.MilliValue() {
+			o.problem("ResourceQuota: %s of %s has no room for %d pods of %s and one more", resource, quota.String(), h.Spec.MaxReplicas, target)
+		}
 	}
 }
 
@@ -315,7 +356,7 @@ func (o *objects) workload(name string, t template) {
 	if t.serves && spec.ServiceAccountName == "" {
 		o.problem("%s: it runs as the namespace's default account", name)
 	}
-	for _, c := range spec.Containers {
+	for _, c := range append(append([]corev1.Container{}, spec.InitContainers...), spec.Containers...) {
 		if !strings.Contains(c.Image, "@sha256:") {
 			o.problem("%s: the image %s has no digest", name, c.Image)
 		}
@@ -324,9 +365,6 @@ func (o *objects) workload(name string, t template) {
 		}
 		if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
 			o.problem("%s: %s needs requests of cpu and memory, and a limit of memory", name, c.Name)
-		}
-		if t.serves && (c.ReadinessProbe == nil || c.LivenessProbe == nil) {
-			o.problem("%s: %s has no probes", name, c.Name)
 		}
 		for _, e := range c.Env {
 			upper := strings.ToUpper(e.Name)
@@ -342,6 +380,11 @@ func (o *objects) workload(name string, t template) {
 	}
 	if !t.serves {
 		return
+	}
+	for _, c := range spec.Containers {
+		if c.ReadinessProbe == nil || c.LivenessProbe == nil {
+			o.problem("%s: %s has no probes", name, c.Name)
+		}
 	}
 	if spec.TerminationGracePeriodSeconds == nil || *spec.TerminationGracePeriodSeconds < 30 {
 		o.problem("%s: terminationGracePeriodSeconds leaves no time to drain", name)
@@ -370,8 +413,12 @@ func (o *objects) backend(name string, b gatewayv1.HTTPBackendRef) {
 		o.problem("%s: there is no Service/%s", name, b.Name)
 		return
 	}
+	if b.Port == nil {
+		o.problem("%s: Service/%s without a port", name, b.Name)
+		return
+	}
 	for _, port := range service.Spec.Ports {
-		if b.Port != nil && int32(*b.Port) == port.Port {
+		if int32(*b.Port) == port.Port {
 			return
 		}
 	}
@@ -471,7 +518,7 @@ func main() {
 		os.Exit(2)
 	}
 	o := &objects{templates: map[string]template{}, services: map[string]corev1.Service{}, accounts: map[string]bool{}, secrets: map[string]bool{},
-		stores: map[string]bool{}, plugins: map[string]bool{}, namespaces: map[string]corev1.Namespace{}, inside: map[string]bool{}}
+		stores: map[string]bool{}, plugins: map[string]string{}, replicas: map[string]bool{}, namespaces: map[string]corev1.Namespace{}, inside: map[string]bool{}}
 	for _, document := range all {
 		o.read(document)
 	}

@@ -40,6 +40,22 @@ void add_run_commands(Cli& cli) {
   status_command->add_flag("--json", json, "for programs");
   cli.on(status_command, [&] { return status(state, json); });
 
+  auto& backup_options = cli.keep<BackupOptions>();
+  auto* backup_command =
+      cli.app.add_subcommand("backup", "Copy all that 'up' keeps at one instant, while it runs");
+  cli.with_state(backup_command, backup_options.state);
+  backup_command->add_option("--to", backup_options.to, "the folder to make the backup in")
+      ->required();
+  backup_command->add_option("--keep", backup_options.keep, "remove older ones but so many")
+      ->check(CLI::Range(1, 100000));
+  cli.on(backup_command, [&] { return backup(cli.application, backup_options); });
+  auto& restore_options = cli.keep<RestoreOptions>();
+  auto* restore_command =
+      cli.app.add_subcommand("restore", "Make a new state directory of a backup, for 'up' to run");
+  restore_command->add_option("backup", restore_options.backup, "its folder")->required();
+  cli.with_state(restore_command, restore_options.state);
+  cli.on(restore_command, [&] { return restore(cli.application, restore_options); });
+
   auto* serve = cli.app.add_subcommand("serve", "Run one part of the platform, as production does");
   serve->require_subcommand(1);
   auto* api = serve->add_subcommand("api", "The HTTP API");

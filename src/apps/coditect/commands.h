@@ -25,6 +25,21 @@ int up(const Application& application, ProgramSettings& settings, config::Table&
 int down(const std::string& state);
 int status(const std::string& state, bool json);
 
+struct BackupOptions {
+  std::string state;
+  std::string to;  ///< the folder that holds backups
+  int keep = 0;    ///< how many to keep there; 0: all
+};
+/// Copies the private server of a running `up` at one instant, with its secrets.
+int backup(const Application& application, const BackupOptions& options);
+struct RestoreOptions {
+  std::string backup, state;
+};
+/// Makes an empty state directory what the backup has; the same command goes on after a stop.
+int restore(const Application& application, const RestoreOptions& options);
+/// A file of a state directory whose restore has not ended.
+constexpr const char* kRestoring = "restoring";
+
 int serve_api(const Application& application, ProgramSettings& settings);
 
 enum class MigrateAction { status, plan, up, verify };

@@ -62,6 +62,10 @@ void prepare_private_cluster(const Application& application, const ProgramSettin
     obs::log(obs::Level::info, "cluster", {{"step", line}});
   };
   cluster::update_ports(setup, moved_workers(state, servers), report);
+  auto known = state.read_values("citus-nodes");
+  for (auto& [name, address] : known)
+    if (const auto at = nodes.find(name); at != nodes.end()) address = at->second;
+  state.write_values("citus-nodes", known);  // new ones only when they are nodes
   cluster::init(setup, report);
   state.write_values("citus-nodes", nodes);
 }

@@ -138,8 +138,8 @@ void stop_leftover(const std::string& pid_file, const std::string& program, int 
 }
 
 int run_and_wait(const std::vector<std::string>& command, const std::string& log_file,
-                 std::chrono::seconds patience) {
-  Child child(command[0], command, log_file, SIGTERM);
+                 std::chrono::seconds patience, std::vector<std::string> environment) {
+  Child child(command[0], command, log_file, SIGTERM, std::move(environment));
   child.start();
   int status = 0;
   const auto until = std::chrono::steady_clock::now() + patience;

@@ -60,7 +60,8 @@ class Children {
 void stop_leftover(const std::string& pid_file, const std::string& program, int gentle, int harsh);
 /// The exit status; of one that takes longer than the patience and is ended, 137.
 int run_and_wait(const std::vector<std::string>& command, const std::string& log_file,
-                 std::chrono::seconds patience = std::chrono::seconds(300));
+                 std::chrono::seconds patience = std::chrono::seconds(300),
+                 std::vector<std::string> environment = {});
 /// Its path; throws `program_missing`.
 std::string find_program(const std::string& name);
 /// Throws `disk_full`, `postgres_failed` or `redis_failed` with the last lines of its log.

@@ -336,6 +336,9 @@ int up(const Application& application, ProgramSettings& settings, config::Table&
   if (options.detach) detach();
   if (user) become(*user);
   if (chdir("/") != 0) fail(Code::internal, "chdir", "cannot go to /");
+  if (access(state.file(kRestoring).c_str(), F_OK) == 0)  // it may be root's
+    fail(Code::failed_precondition, "restore_interrupted",
+         "a restore into " + state.path() + " has not ended: repeat the 'restore' command");
   if (!state.lock())
     fail(Code::conflict, "already_running", "it has just been started by somebody else");
   install_signals();
