@@ -101,18 +101,6 @@ std::string make_request_id() { return "req_" + to_base32(make_uuid7()); }
 }  // namespace
 
 /// One connection: reads a request, awaits its answer, writes it, and again.
-/// Counts a request as long as this lives, also when it ends by an exception or is cancelled.
-class InFlight {
- public:
-  explicit InFlight(obs::Gauge& gauge) : gauge_(gauge) { gauge_.Increment(); }
-  ~InFlight() { gauge_.Decrement(); }
-  InFlight(const InFlight&) = delete;
-  InFlight& operator=(const InFlight&) = delete;
-
- private:
-  obs::Gauge& gauge_;
-};
-
 class Server::Session : public async::Watchdog::Entry {
  public:
   Session(Server& server, asio::ip::tcp::socket socket)
@@ -122,12 +110,8 @@ class Server::Session : public async::Watchdog::Entry {
     socket_.non_blocking(true, ec);
     const auto peer = socket_.remote_endpoint(ec);
     if (!ec) remote_ = plain_address(peer.address());
-    server_.connections_.Increment();
   }
-  ~Session() override {
-    server_.open_.erase(place_);
-    server_.connections_.Decrement();
-  }
+  ~Session() override { server_.open_.erase(place_); }
 
   Async<> run() {
     while (co_await read_request()) {
@@ -339,7 +323,7 @@ class Server::Session : public async::Watchdog::Entry {
 
     Response response;
     {
-      const InFlight counted(server_.in_flight_);
+      const obs::Counted counted(server_.in_flight_);
       response = co_await server_.handler_(request);
     }
     if (!headers_are_safe(response)) response = problem(500, "internal", "", request.id);
@@ -363,6 +347,7 @@ class Server::Session : public async::Watchdog::Entry {
   }
 
   Server& server_;
+  obs::Counted counted_{server_.connections_};
   asio::ip::tcp::socket socket_;
   std::list<Session*>::iterator place_;
   beast::flat_buffer buffer_;

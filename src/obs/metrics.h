@@ -15,6 +15,18 @@ using Gauge = prometheus::Gauge;
 using Histogram = prometheus::Histogram;
 using Labels = std::map<std::string, std::string>;
 
+/// Counts one more in the gauge as long as this lives, however it ends.
+class Counted {
+ public:
+  explicit Counted(Gauge& gauge) : gauge_(gauge) { gauge_.Increment(); }
+  ~Counted() { gauge_.Decrement(); }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+ private:
+  Gauge& gauge_;
+};
+
 /// The process's Prometheus metrics. Looking one up takes a lock: keep the reference, it stays
 /// valid as long as the registry. Labels take few values: never a tenant, a user or a path.
 class Metrics {
