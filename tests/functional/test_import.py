@@ -81,7 +81,7 @@ class Import(PlatformTest):
             process = subprocess.Popen([BINARY, "tenant", "import", path, "--state", self.platform.state, "--api-keys", keys, "--step", "100"],
                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=clean_environment())
             try:
-                code = process.wait(random.uniform(0.05, 0.6) if kills < 6 else 120)
+                code = process.wait(random.uniform(0.02, 0.3) if kills < 6 else 120)
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL if kills % 3 else signal.SIGINT)
                 process.wait()
@@ -91,7 +91,7 @@ class Import(PlatformTest):
             process.stdout.close()
             if code == 0:
                 break
-        self.assertEqual(code, 0)
+        self.assertEqual(code, 0, said)
         self.assertGreater(kills, 0)
         self.assertIn(f"{count} organizations imported, 0 rejected", said)
         total = lambda sql, db="coditect_cell": int(self.platform.sql(sql, db))  # noqa: E731
@@ -101,19 +101,38 @@ class Import(PlatformTest):
         self.assertEqual(total("SELECT count(*) FROM api_keys k JOIN members m ON m.tenant_id = k.tenant_id WHERE email LIKE '%@kill.example'"), count)
         self.assertEqual(total("SELECT count(*) FROM activity a JOIN members m ON m.tenant_id = a.tenant_id WHERE email LIKE '%@kill.example' AND verb = 'tenant.created'"), count)
         lines = self.lines(keys)
+        again = self.run_import(path, "--api-keys", keys)
+        self.assertEqual((again.returncode, again.stdout), (0, f"had been imported before; {count} organizations imported, 0 rejected\n"), again.stderr)
+        self.assertEqual(self.lines(keys), lines)
         self.assertEqual([line.split(",")[0] for line in lines], [f"kill-{i:06d}" for i in range(count)])
         for line in random.sample(lines, 20):
             slug, key = line.split(",")
             self.assertEqual(Client(self.platform.port, key).get(f"/v1/tenants/{slug}").json["slug"], slug)
 
+    def test_a_file_of_keys_is_never_cut(self):
+        first, second = self.file("first.csv", self.csv("first", 3)), self.file("second.csv", self.csv("second", 3))
+        keys = first + ".keys"
+        self.assertEqual(self.run_import(first, "--api-keys", keys).returncode, 0)
+        before = self.lines(keys)
+        refused = self.run_import(second, "--api-keys", keys)
+        self.assertEqual(refused.returncode, 5, refused)
+        self.assertIn("name another file", refused.stderr)
+        self.assertEqual(self.lines(keys), before)
+        self.assertEqual(self.run_import(second).stdout, "3 organizations imported, 0 rejected\n")
+
     def test_two_imports_of_one_file_do_not_meet(self):
-        path = self.file("once.csv", self.csv("once", 4000))
+        count = 20000
+        path = self.file("once.csv", self.csv("once", count))
         first = subprocess.Popen([BINARY, "tenant", "import", path, "--state", self.platform.state, "--step", "50"],
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_environment())
+        begun = "SELECT count(*) FROM imports WHERE source LIKE '%once.csv'"
         try:
-            time.sleep(0.4)
+            while first.poll() is None and self.platform.sql(begun, "coditect_directory") == "0":
+                time.sleep(0.01)
+            first.send_signal(signal.SIGSTOP)
             self.assertIn("another process is importing", self.run_import(path).stderr)
         finally:
             first.send_signal(signal.SIGINT)
+            first.send_signal(signal.SIGCONT)
             self.assertEqual(first.wait(60), 130)
-        self.assertIn("went on; 4000 organizations imported", self.run_import(path).stdout)
+        self.assertIn(f"went on; {count} organizations imported", self.run_import(path).stdout)

@@ -73,7 +73,10 @@ int import_tenants(ProgramSettings& settings, const ImportOptions& o) {
                                  load_keys(settings), report, stopped);
   }
   line.end();
-  fmt::print("{}{} organizations{}, {} rejected{}\n", done.resumed ? "went on; " : "",
+  fmt::print("{}{} organizations{}, {} rejected{}\n",
+             done.already   ? "had been imported before; "
+             : done.resumed ? "went on; "
+                            : "",
              done.imported, o.dry_run ? " are right" : " imported", done.rejected,
              done.rejected > 0 ? ": see " + source.rejects_file : "");
   if (!done.finished) {

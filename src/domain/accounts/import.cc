@@ -5,7 +5,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <future>
+#include <thread>
 
 #include "auth/credential.h"
 #include "base/bytes.h"
@@ -94,6 +96,7 @@ class Import {
         directory_(databases.directory),
         cell_(databases.cell) {
     open_journal();
+    if (progress_.already) return;
     api_keys_.emplace(source.api_keys_file, keys_bytes_);
     rejects_.emplace(source.rejects_file, rejects_bytes_);
     prepare_sessions();
@@ -101,6 +104,7 @@ class Import {
 
   ImportProgress run(const std::function<void(const ImportProgress&)>& report,
                      const std::function<bool()>& stopped) {
+    if (progress_.already) return progress_;
     reader_.seek(progress_.next_byte, progress_.next_line);
     // Two steps overlap: the cell works on one while the directory takes the next.
     std::optional<Step> current = first_half();
@@ -122,21 +126,30 @@ class Import {
     std::vector<Prepared> rows;
   };
 
+  /// One import of a file at a time. The session of one that was killed may take a moment to end.
+  void lock(const std::string& fingerprint) {
+    for (int tries = 0; tries < 20; ++tries) {
+      const auto locked = directory_.query(
+          "SELECT pg_try_advisory_lock(hashtextextended('coditect import ' || $1, 0))",
+          {fingerprint});
+      if (locked[0][0] == "t") return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    fail(Code::conflict, "import_running", "another process is importing this file");
+  }
+
   void open_journal() {
     const auto fingerprint = reader_.fingerprint();
-    const auto locked = directory_.query(
-        "SELECT pg_try_advisory_lock(hashtextextended('coditect import ' || $1, 0))",
-        {to_hex(fingerprint)});
-    if (locked[0][0] != "t")
-      fail(Code::conflict, "import_running", "another process is importing this file");
+    lock(to_hex(fingerprint));
     const auto key_id = keys_.mac(kIdPurpose, "").key_id;
     const auto rows = directory_.query(
         "SELECT id, sealing_key, next_byte, next_line, imported, rejected, keys_bytes, "
-        "rejects_bytes, extract(epoch FROM created_at)::bigint FROM imports WHERE fingerprint = "
-        "decode($1, 'hex') AND finished_at IS NULL",
+        "rejects_bytes, extract(epoch FROM created_at)::bigint, finished_at FROM imports WHERE "
+        "fingerprint = decode($1, 'hex') ORDER BY finished_at DESC NULLS FIRST LIMIT 1",
         {to_hex(fingerprint)});
     progress_.total_bytes = reader_.size();
     if (rows.empty()) {
+      check_keys_file();
       started_ = std::chrono::floor<std::chrono::seconds>(now());
       id_ = make_uuid7(started_);
       directory_.query(
@@ -145,7 +158,8 @@ class Import {
           {to_string(id_), source_.file, to_hex(fingerprint), key_id, to_rfc3339(started_)});
     } else {
       const auto number = [&row = rows[0]](std::size_t i) { return std::stoll(*row[i]); };
-      if (rows[0][1] != key_id)
+      progress_.already = progress_.finished = rows[0][9].has_value();
+      if (!progress_.already && rows[0][1] != key_id)
         fail(Code::failed_precondition, "import_sealing_key_changed",
              "this import was begun with the sealing key '" + *rows[0][1] +
                  "': put it first in sealing.keys to go on");
@@ -157,11 +171,29 @@ class Import {
       keys_bytes_ = number(6);
       rejects_bytes_ = number(7);
       started_ = Timestamp(std::chrono::seconds(number(8)));
-      progress_.resumed = true;
+      progress_.resumed = !progress_.already;
+      if (progress_.resumed) check_keys_file();
     }
     progress_.id = to_string(id_);
     progress_.first_byte = progress_.next_byte;
     progress_.first_line = progress_.next_line;
+  }
+
+  /// Keys are shown once: what a file holds of another import must not be cut off, and what this
+  /// one has written must still be there.
+  void check_keys_file() const {
+    if (source_.api_keys_file.empty()) return;
+    std::error_code error;
+    const auto size = std::filesystem::file_size(source_.api_keys_file, error);
+    const auto found = error ? 0 : static_cast<std::int64_t>(size);
+    if (found < keys_bytes_)
+      fail(Code::failed_precondition, "import_keys_file_cut",
+           source_.api_keys_file + " has " + std::to_string(found) +
+               " bytes, but this import wrote " + std::to_string(keys_bytes_) +
+               ": go on with the file it was begun with");
+    if (found > 0 && !progress_.resumed)
+      fail(Code::failed_precondition, "import_keys_file_exists",
+           source_.api_keys_file + " is not empty and this import is new: name another file");
   }
 
   void prepare_sessions() {

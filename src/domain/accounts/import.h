@@ -24,6 +24,7 @@ struct ImportProgress {
   std::int64_t total_bytes = 0;
   std::int64_t first_byte = 0, first_line = 1;  ///< of this run
   bool resumed = false;
+  bool already = false;  ///< this file had been imported to its end before; nothing was done
   bool finished = false;
 };
 
@@ -34,9 +35,12 @@ struct ImportDatabases {
 /// Runs or goes on with the import of this file. Each step of some thousand lines is an idempotent
 /// sequence (directory as provisioning, cell, directory as active); the journal moves with its last
 /// transaction, so that after a crash at any point the same call goes on where it was. `report` is
-/// called after each step; when `stopped` says so, it ends after the step. Lines that break a rule,
+/// called after each step; when `stopped` says so, it ends after the step. A file that was imported
+/// to its end is not imported again: its counts are returned, so that a crash after the last
+/// transaction looks no different to the next run. Lines that break a rule,
 /// and slugs that are taken, are written to the rejects file. Throws Failure when the file cannot
-/// be read, is being imported by somebody else, or a database fails.
+/// be read, is being imported by somebody else, a database fails, or the file for keys holds those
+/// of another import or lacks some of this one.
 ImportProgress import_tenants(const ImportSource& source, const ImportDatabases& databases,
                               const crypto::Keyring& keys,
                               const std::function<void(const ImportProgress&)>& report,
