@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds Go programs that are used when they are there, each pinned in a module of its own.
-# Usage: tools/build.sh PROGRAM...     PROGRAM: jaeger, or kubecheck (checks kubernetes/)
+# Usage: tools/build.sh PROGRAM...     PROGRAM: jaeger, tofu (OpenTofu), or kubecheck (checks kubernetes/)
 # They go to /usr/local/lib/coditect/tools as root, else to $XDG_CACHE_HOME/coditect/tools.
 source "$(dirname "$0")/../scripts/lib/common.sh"
 [ $# -gt 0 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 2; }
@@ -14,9 +14,10 @@ mkdir -p "$to"
 for program in "$@"; do
   case "$program" in
     jaeger) package=github.com/jaegertracing/jaeger/cmd/jaeger ;;
+    tofu) package=github.com/opentofu/opentofu/cmd/tofu ;;
     kubecheck) package=. ;;
     -h | --help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) die "there is no tool '$program'; there are jaeger and kubecheck" ;;
+    *) die "there is no tool '$program'; there are jaeger, kubecheck and tofu" ;;
   esac
   say "building $program (minutes)"
   (cd "$root/tools/$program" && go build -mod=readonly -trimpath -ldflags '-s -w' -o "$to/$program.new" "$package")
