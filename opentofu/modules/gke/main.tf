@@ -42,6 +42,9 @@ resource "google_container_cluster" "this" {
   initial_node_count       = 1
   node_config {
     service_account = google_service_account.nodes.email
+    workload_metadata_config {
+      mode = "GKE_METADATA"
+    }
     shielded_instance_config {
       enable_secure_boot          = true
       enable_integrity_monitoring = true

@@ -17,7 +17,6 @@ locals {
     disks    = ["compute-system.iam.gserviceaccount.com"]
     sql      = ["gcp-sa-cloud-sql.iam.gserviceaccount.com"]
     redis    = ["cloud-redis.iam.gserviceaccount.com"]
-    storage  = ["gs-project-accounts.iam.gserviceaccount.com"]
     secrets  = ["gcp-sa-secretmanager.iam.gserviceaccount.com"]
     backups  = ["gcp-sa-gkebackup.iam.gserviceaccount.com"]
     logs     = ["gcp-sa-logging.iam.gserviceaccount.com"]
