@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by the scripts: where the repository is, and how to talk.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -1,6 +1,7 @@
 """Every overlay is rendered, decoded strictly, held against the restricted Pod Security Standard and this project's own
 rules, and its network policies are turned into a list of who may connect to whom."""
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -117,6 +118,20 @@ class Checked(unittest.TestCase):
     def test_nothing_is_wrong_with_any_environment(self):
         for environment in ENVIRONMENTS:
             self.assertEqual(self.check(deployed(environment)), "", environment)
+
+    def test_what_the_script_would_apply(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("scripts", "opentofu", "kubernetes"):
+                shutil.copytree(f"{ROOT}/{name}", f"{folder}/{name}", symlinks=True, ignore=shutil.ignore_patterns(".terraform"))
+            for environment in ENVIRONMENTS:
+                subprocess.run([f"{folder}/scripts/deploy.sh", environment, "--dry-run", "--image", DIGEST], check=True, capture_output=True)
+                objects, bootstrap = (pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("objects", "bootstrap"))
+                self.assertEqual(objects.rstrip("\n"), deployed(environment).rstrip("\n"))
+                bootstrap = re.sub(r"^apiVersion: v1\n(?:(?!^---).*\n)*?kind: ConfigMap\n(?:(?!^---).*\n)*?---\n", "", bootstrap, flags=re.M)
+                self.assertIn("kind: Job", bootstrap)
+                self.assertEqual(self.check(objects + "\n---\n" + bootstrap), "", environment)
+                stages = "".join(pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("first", "migrate", "last"))
+                self.assertEqual(sorted(re.findall(r"^kind: .*", stages, re.M)), sorted(re.findall(r"^kind: .*", objects, re.M)))
 
     def test_planted_mistakes_are_found(self):
         text = deployed("production")

@@ -1,0 +1,229 @@
+#!/usr/bin/env bash
+# Brings an environment to what this checkout says: cloud, secrets, database, program.
+#
+# Usage: scripts/deploy.sh ENVIRONMENT [OPTION...]     ENVIRONMENT: dev, staging or production
+#
+#   --image IMAGE      what to run, as REPOSITORY@sha256:DIGEST; without it the one that runs stays
+#   --only PART        opentofu or kubernetes; default: both, in this order
+#   --yes              do not ask (staging, in a pipeline)
+#   --approve HASH     production: apply the plan with this hash, and no other
+#   --dry-run          say every command, run none
+#   --bootstrap OWNER/REPOSITORY
+#                      once for each project: services, bucket of the state, accounts of that GitHub repository
+#
+# dev is changed without asking. staging shows what would change and asks. production shows it, says its hash and
+# changes nothing; with --approve just that is applied. The cloud and the program are approved one after the other.
+#
+# It may be stopped and started again at any point. A roll-out that does not become ready is undone.
+# Exit codes: 0 done or nothing to do, 1 failed, 2 wrong use, 3 preflight failed, 4 refused.
+#
+# Examples:
+#   scripts/deploy.sh dev --image europe-west1-docker.pkg.dev/coditect-dev/coditect/coditect@sha256:...
+#   scripts/deploy.sh production --image ...             # shows, says a hash
+#   scripts/deploy.sh production --image ... --approve 3f9a...
+source "$(dirname "$0")/lib/cloud.sh"
+
+yes=no image="" only="" approved="" repository="" name=""
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -h | --help) help; exit 0 ;;
+    --yes) yes=yes ;;
+    --dry-run) dry=yes ;;
+    --image) value "$@"; image=$2; shift ;;
+    --only) value "$@"; only=$2; shift ;;
+    --approve) value "$@"; approved=$2; shift ;;
+    --bootstrap) value "$@"; repository=$2; shift ;;
+    -*) bad_use "unknown option $1" ;;
+    *) [ -z "$name" ] || bad_use "one environment, not $name and $1"; name=$1 ;;
+  esac
+  shift
+done
+use_environment "$name"
+case "$only" in "" | opentofu | kubernetes) ;; *) bad_use "--only is opentofu or kubernetes, not '$only'" ;; esac
+[[ -z "$image" || "$image" =~ ^[a-z0-9.-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$ ]] ||
+  bad_use "--image must be REPOSITORY@sha256:DIGEST: a tag may be another image tomorrow"
+[ -z "$approved" ] || [ "$environment" = production ] || bad_use "--approve is for production"
+[ "$yes" = no ] || [ "$environment" != production ] || bad_use "production is approved by its plan's hash, not by --yes"
+
+# --- Preflight ---
+
+preflight() {
+  need jq kubectl
+  [ "$dry" = no ] || return 0
+  need gcloud tofu
+  local version
+  version=$(tofu version -json | jq -r '.terraform_version | sub("-.*"; "")')
+  at_least "$version" 1.11.0 || not_ready "OpenTofu is $version, 1.11 is needed: secrets are written without being kept in the state"
+  preflight_account
+  if [ "$environment" != dev ] && [ -n "$(git -C "$root" status --porcelain)" ]; then
+    not_ready "the checkout has changes that are not committed: $environment gets what git has"
+  fi
+  if [ -n "$image" ]; then
+    gcloud artifacts docker images describe "$image" --project "$project" --format='value(image_summary.digest)' >/dev/null 2>&1 ||
+      not_ready "there is no image $image"
+  fi
+  if [ "$environment" = production ] && [ -n "$approved" ]; then
+    "$root/scripts/backup.sh" production --check || not_ready "the last backup is too old: scripts/backup.sh production"
+  fi
+}
+
+# --- Once for each project ---
+
+bootstrap_project() {
+  local folder=$root/opentofu/bootstrap bucket=$project-tofu-state
+  local variables=(-var "project=$project" -var "repository=$repository" -var "environment=$environment")
+  if [ "$dry" = yes ] || ! gcloud storage buckets describe "gs://$bucket" >/dev/null 2>&1; then
+    # The bucket that holds the state is made here: before that it is in a file.
+    say "making what must be there first; its state goes from a file into the bucket"
+    printf 'terraform {\n  backend "local" {\n    path = "%s/bootstrap.tfstate"\n  }\n}\n' "$work" >"$folder/backend_override.tf"
+    trap 'rm -f "$folder/backend_override.tf"' RETURN
+    run gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com --project "$project"
+    run tofu -chdir="$folder" init -reconfigure
+    run tofu -chdir="$folder" apply "${variables[@]}" -auto-approve
+    rm -f "$folder/backend_override.tf"
+    run tofu -chdir="$folder" init -migrate-state -force-copy -var "project=$project"
+    run rm -f "$work/bootstrap.tfstate"
+  else
+    run tofu -chdir="$folder" init -reconfigure -var "project=$project"
+    run tofu -chdir="$folder" apply "${variables[@]}"
+  fi
+  say "done. Now give the pipeline the outputs \"provider\" and \"accounts\" (docs/DEPLOYMENT.md)"
+}
+
+# --- The cloud ---
+
+plan_hash() { sha256sum "$work/plan" | cut -c1-16; }
+
+apply_opentofu() {
+  local code=0
+  run tofu -chdir="$folder" init
+  if [ -n "$approved" ] && [ -f "$work/plan" ]; then
+    [ "$(plan_hash)" = "$approved" ] || refuse "the plan's hash is $(plan_hash), not $approved"
+    approved=""
+  else
+    # 0: nothing to do; 2: something to do.
+    run tofu -chdir="$folder" plan -out "$work/plan" -detailed-exitcode || code=$?
+    [ $code -eq 0 ] || [ $code -eq 2 ] || { printf 'error: the plan failed\n' >&2; exit 1; }
+    if [ $code -eq 0 ] && [ "$dry" = no ]; then
+      say "the cloud is as it should be"
+      rm -f "$work/plan"
+      return 0
+    fi
+    case "$environment" in
+      production)
+        if [ "$dry" = no ]; then
+          [ -z "$approved" ] || refuse "the cloud would change as well: approve that first, with $(plan_hash)"
+          say "nothing was changed. To apply this plan: the same command with --approve $(plan_hash)"
+          exit 0
+        fi
+        ;;
+      staging) [ $yes = yes ] || confirm "Apply this to staging?" ;;
+    esac
+  fi
+  started=yes
+  run tofu -chdir="$folder" apply "$work/plan"
+  [ "$dry" = yes ] || rm -f "$work/plan"
+}
+
+# --- The program ---
+
+# The overlay with this environment's values and image, in $work/kubernetes and $work/objects.yaml.
+render() {
+  rm -rf "$work/kubernetes"
+  cp -r "$root/kubernetes" "$work/kubernetes"
+  local overlay=$work/kubernetes/overlays/$environment
+  if [ "$dry" = no ]; then
+    tofu -chdir="$folder" output -json kubernetes_environment | jq -r 'to_entries[] | "\(.key)=\(.value)"' >"$work/environment.env"
+    [ -s "$work/environment.env" ] || not_ready "OpenTofu has no outputs for $environment: deploy it with --only opentofu first"
+    if ! diff <(sort "$work/environment.env") <(sort "$overlay/environment.env") >/dev/null; then
+      say "kubernetes/overlays/$environment/environment.env is not what OpenTofu says; what OpenTofu says is used. Commit it:"
+      diff "$overlay/environment.env" "$work/environment.env" >&2 || true
+    fi
+    cp "$work/environment.env" "$overlay/environment.env"
+  fi
+  if [ -z "$image" ] && [ "$dry" = no ]; then
+    image=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
+    [ -n "$image" ] || not_ready "nothing runs yet: say which --image"
+  fi
+  kubectl kustomize "$overlay" | sed "s|image: coditect\$|image: ${image:-IMAGE}|" >"$work/objects.yaml"
+  # Not part of the overlay: it would leave the administrator's password in the cluster.
+  mkdir -p "$work/kubernetes/overlays/bootstrap"
+  cp "$overlay/environment.env" "$work/kubernetes/overlays/bootstrap/"
+  cat >"$work/kubernetes/overlays/bootstrap/kustomization.yaml" <<END
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: $namespace
+resources: [../../jobs/bootstrap]
+components: [../../components/environment]
+configMapGenerator:
+  - name: environment
+    envs: [environment.env]
+    options: {disableNameSuffixHash: true}
+END
+  kubectl kustomize "$work/kubernetes/overlays/bootstrap" | sed "s|image: coditect\$|image: ${image:-IMAGE}|" >"$work/bootstrap.yaml"
+  # What must be there before the database is touched, the migrations, and what runs after them.
+  pick '!/^kind: (Deployment|HorizontalPodAutoscaler|HTTPRoute|Job)$/' <"$work/objects.yaml" >"$work/first.yaml"
+  pick '/^kind: Job$/' <"$work/objects.yaml" >"$work/migrate.yaml"
+  pick '/^kind: (Deployment|HorizontalPodAutoscaler|HTTPRoute)$/' <"$work/objects.yaml" >"$work/last.yaml"
+}
+
+# Keys that seal cursors and hash API keys: made once. Replacing them voids every API key.
+sealing_keys() {
+  [ "$dry" = yes ] || [ -z "$(gcloud secrets versions list coditect-sealing-keys --project "$project" --filter=state:ENABLED --format='value(name)')" ] || return 0
+  say "making sealing keys"
+  if [ "$dry" = yes ]; then
+    printf '+ openssl rand | gcloud secrets versions add coditect-sealing-keys --project %s --data-file=-\n' "$project" >&2
+  else
+    # As `coditect keys new` makes them: an id and 32 bytes in base64.
+    printf 'k%s:%s' "$(openssl rand -hex 3)" "$(openssl rand -base64 32)" |
+      gcloud secrets versions add coditect-sealing-keys --project "$project" --data-file=-
+  fi
+}
+
+apply_kubernetes() {
+  use_cluster
+  render
+  if [ "$environment" != dev ] && [ "$dry" = no ]; then
+    local code=0
+    kubectl diff --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/objects.yaml" || code=$?
+    [ $code -le 1 ] || not_ready "the cluster does not accept it; see above"
+    case "$environment" in
+      production)
+        local mark
+        mark=$(cat "$work/objects.yaml" "$work/bootstrap.yaml" | sha256sum | cut -c1-16)
+        if [ -z "$approved" ]; then
+          say "nothing was rolled out. To do it: the same command with --only kubernetes --approve $mark"
+          return 0
+        fi
+        [ "$mark" = "$approved" ] || refuse "what would be rolled out has the hash $mark, not $approved"
+        ;;
+      staging) [ $yes = yes ] || confirm "Roll this out to staging?" ;;
+    esac
+  fi
+  started=yes
+  sealing_keys
+  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/first.yaml"
+  kube wait --for=condition=Ready externalsecret --all --timeout=180s
+  run_job bootstrap "$work/bootstrap.yaml"
+  # The administrator's password is in the cluster for as long as it is needed.
+  kube delete externalsecret bootstrap --ignore-not-found
+  run_job migrate "$work/migrate.yaml"
+  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/last.yaml"
+  if ! kube rollout status deployment/backend --timeout=600s; then
+    say "it does not become ready: back to what ran before"
+    kubectl --namespace "$namespace" get events --sort-by=.lastTimestamp 2>/dev/null | tail -15 >&2 || true
+    kube rollout undo deployment/backend
+    kube rollout status deployment/backend --timeout=600s || true
+    printf 'error: the roll-out was undone\n' >&2
+    exit 1
+  fi
+  [ "$dry" = yes ] || say "$environment runs ${image##*@}"
+}
+
+preflight
+if [ -n "$repository" ]; then
+  bootstrap_project
+  exit 0
+fi
+[ "$only" = kubernetes ] || apply_opentofu
+[ "$only" = opentofu ] || apply_kubernetes

@@ -1,0 +1,147 @@
+load common
+
+@test "wrong use is said with the option's name" {
+  it 2 deploy.sh; says "name an environment"
+  it 2 deploy.sh prod; says "no environment 'prod'"
+  it 2 deploy.sh dev staging
+  it 2 deploy.sh dev --imag x; says "--imag"
+  it 2 deploy.sh dev --image coditect:latest; says "@sha256:DIGEST"
+  it 2 deploy.sh dev --image; says "--image needs a value"
+  it 2 deploy.sh dev --only network; says "opentofu or kubernetes"
+  it 2 deploy.sh production --yes; says "hash"
+  it 2 deploy.sh staging --approve 1234
+  it 0 deploy.sh --help; says "Usage: scripts/deploy.sh"
+  [ ! -s "$CALLS" ]
+}
+
+@test "preflight: what is missing is said, and nothing was called that changes something" {
+  FAKE_ACCOUNT="" it 3 deploy.sh dev --image "$image"; says "gcloud auth login"
+  FAKE_PROJECT="" it 3 deploy.sh dev --image "$image"; says "does not see the project coditect-dev"
+  FAKE_TOFU=1.9.0 it 3 deploy.sh dev --image "$image"; says "1.11 is needed"
+  FAKE_IMAGE=no it 3 deploy.sh dev --image "$image"; says "there is no image"
+  touch changed.txt
+  it 3 deploy.sh staging --yes --image "$image"; says "not committed"
+  not_called apply; not_called " add "; not_called delete
+}
+
+@test "dev is brought to what the checkout says, in order" {
+  it 0 deploy.sh dev --image "$image"
+  says "dev runs sha256:aaaa"
+  order=$(grep -nE 'apply .*plan|first.yaml|get job bootstrap|delete externalsecret bootstrap|get job migrate|last.yaml|rollout status' "$CALLS" | cut -d: -f2- | sed 's/ --server-side.*-f / /')
+  [ "$(wc -l <<<"$order")" -eq 7 ] || { echo "$order"; return 1; }
+  sed -n 1p <<<"$order" | grep -q "tofu .* apply"
+  sed -n 2p <<<"$order" | grep -q first.yaml
+  sed -n 3p <<<"$order" | grep -q "job bootstrap"
+  sed -n 4p <<<"$order" | grep -q "delete externalsecret bootstrap"
+  sed -n 5p <<<"$order" | grep -q "job migrate"
+  sed -n 6p <<<"$order" | grep -q last.yaml
+  lacks "image: coditect$" build/deploy/dev/*.yaml
+  grep -q "cidr: 10.16.240.0/20" build/deploy/dev/bootstrap.yaml
+  [ -z "$(git status --porcelain)" ]
+}
+
+@test "staging asks, and without anybody there refuses" {
+  run scripts/deploy.sh staging --image "$image" </dev/null
+  [ "$status" -eq 4 ]
+  says "the plan"; says "--yes"
+  not_called apply
+  it 0 deploy.sh staging --image "$image" --yes
+}
+
+@test "production shows, and applies only what was approved" {
+  it 0 deploy.sh production --image "$image"
+  says "the plan"; says "nothing was changed"
+  not_called apply
+  hash=$(grep -oE -- '--approve [0-9a-f]{16}' <<<"$output" | cut -d' ' -f2)
+  it 4 deploy.sh production --image "$image" --approve 0000000000000000; says "not 0000000000000000"
+  not_called apply
+  it 0 deploy.sh production --image "$image" --approve "$hash"
+  called "apply $PWD/build/deploy/production/plan"
+  # The cloud was approved; what runs on it was not.
+  says "nothing was rolled out"
+  not_called last.yaml
+  mark=$(grep -oE -- '--only kubernetes --approve [0-9a-f]{16}' <<<"$output" | cut -d' ' -f4)
+  it 4 deploy.sh production --only kubernetes --image "$image" --approve "$hash"
+  it 4 deploy.sh production --only kubernetes --image "${image%aaaa}bbbb" --approve "$mark"
+  not_called last.yaml
+  it 0 deploy.sh production --only kubernetes --image "$image" --approve "$mark"
+  called last.yaml
+}
+
+@test "production wants a fresh backup before it changes" {
+  it 0 deploy.sh production --image "$image"
+  hash=$(grep -oE -- '--approve [0-9a-f]{16}' <<<"$output" | cut -d' ' -f2)
+  FAKE_BACKUP=2026-01-01T00:00:00Z it 3 deploy.sh production --image "$image" --approve "$hash"
+  says "last backup is too old"
+  FAKE_BACKUP="" it 3 deploy.sh production --image "$image" --approve "$hash"
+  not_called apply
+}
+
+@test "a plan that failed is a failure" {
+  FAKE_CHANGES=1 it 1 deploy.sh dev --image "$image"; says "the plan failed"
+  not_called apply
+}
+
+@test "nothing to do in the cloud: no apply" {
+  FAKE_CHANGES=0 it 0 deploy.sh dev --image "$image"; says "as it should be"
+  not_called "tofu -chdir=$PWD/opentofu/environments/dev apply"
+}
+
+@test "an apply that failed stops, and says how to go on" {
+  FAKE_APPLY=1 it 1 deploy.sh dev --image "$image"; says "same command goes on"
+  not_called kubectl
+}
+
+@test "a migration that failed leaves what runs alone" {
+  FAKE_JOB=/1 it 1 deploy.sh dev --image "$image"
+  says "the log"; says "goes on running"
+  not_called last.yaml
+}
+
+@test "roles that cannot be made stop it before the migration" {
+  FAKE_BOOTSTRAP=/1 it 1 deploy.sh dev --image "$image"
+  not_called migrate.yaml
+}
+
+@test "a roll-out that does not become ready is undone" {
+  FAKE_ROLLOUT=1 it 1 deploy.sh dev --image "$image"
+  called "rollout undo deployment/backend"
+  says "was undone"
+}
+
+@test "without an image the one that runs stays; with none running it is asked for" {
+  it 3 deploy.sh dev --only kubernetes; says "which --image"
+  FAKE_RUNNING=$image it 0 deploy.sh dev --only kubernetes
+  grep -q "image: $image" build/deploy/dev/last.yaml
+}
+
+@test "what OpenTofu says goes into the overlay that is applied" {
+  sed -i 's/^HOST=.*/HOST=other.example.com/' kubernetes/overlays/dev/environment.env
+  git -c user.name=t -c user.email=t@example.com commit -qam other
+  it 0 deploy.sh dev --image "$image"
+  grep -q "other.example.com" build/deploy/dev/last.yaml
+}
+
+@test "sealing keys are made once, and are never words of a command" {
+  it 0 deploy.sh dev --image "$image"
+  not_called "versions add"
+  FAKE_SEALING="" it 0 deploy.sh dev --image "$image"
+  called "versions add coditect-sealing-keys --project coditect-dev --data-file=-"
+  grep -qE '^stdin k[0-9a-f]{6}:[A-Za-z0-9+/]{43}=$' "$CALLS"
+}
+
+@test "bootstrap moves its state into the bucket it has made" {
+  FAKE_BUCKET=1 it 0 deploy.sh dev --bootstrap example/coditect
+  called "init -migrate-state -force-copy"
+  [ ! -e opentofu/bootstrap/backend_override.tf ]
+  [ -z "$(git status --porcelain)" ]
+  rm "$CALLS"; touch "$CALLS"
+  it 0 deploy.sh dev --bootstrap example/coditect
+  not_called "-migrate-state"
+}
+
+@test "a dry run says every command and runs none" {
+  it 0 deploy.sh staging --dry-run --image "$image"
+  [ ! -s "$CALLS" ]
+  diff "$BATS_TEST_DIRNAME/deploy-staging.txt" <(sed 's/\x1b\[[0-9;]*m//g' <<<"$output")
+}

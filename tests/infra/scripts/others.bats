@@ -1,0 +1,76 @@
+load common
+
+@test "backup: made, and its age said" {
+  it 0 backup.sh staging
+  called "sql backups create --instance coditect-staging --project coditect-staging"
+  says "0 h old"
+  FAKE_CREATE=1 it 1 backup.sh staging
+}
+
+@test "backup --check: fresh, old, none" {
+  it 0 backup.sh staging --check
+  FAKE_BACKUP=$(date -u -d '30 hours ago' +%Y-%m-%dT%H:%M:%SZ) it 1 backup.sh staging --check; says "older than 26 h"
+  FAKE_BACKUP=$(date -u -d '30 hours ago' +%Y-%m-%dT%H:%M:%SZ) it 0 backup.sh staging --check --max-age 40
+  FAKE_BACKUP="" it 1 backup.sh staging --check; says "no backup"
+  it 2 backup.sh staging --max-age soon; says "--max-age"
+  not_called create
+}
+
+@test "restore drill: cloned, looked at, deleted" {
+  FAKE_RUNNING=$image it 0 restore-drill.sh staging
+  says "restored to"
+  called "sql instances clone coditect-staging coditect-staging-drill-"
+  called "sql instances delete coditect-staging-drill-"
+  grep -q 'value: postgresql://10.48.240.9:5432' build/deploy/staging/drill.yaml
+  grep -q "$image" build/deploy/staging/drill.yaml
+  tr -d ' \n' <build/deploy/staging/drill.yaml | grep -q 'args:-migrate-verify'
+  lacks "kind: ExternalSecret" build/deploy/staging/drill.yaml
+}
+
+@test "restore drill: a copy that is not right fails, and is deleted all the same" {
+  FAKE_RUNNING=$image FAKE_JOB=/1 it 1 restore-drill.sh staging
+  says "the log"
+  called "sql instances delete coditect-staging-drill-"
+  FAKE_CLONE=1 it 1 restore-drill.sh staging
+}
+
+@test "restore drill: kept when asked, and what an earlier one left is named" {
+  FAKE_RUNNING=$image it 0 restore-drill.sh staging --keep
+  not_called "sql instances delete"
+  FAKE_LEFT=coditect-staging-drill-1 it 4 restore-drill.sh staging; says "coditect-staging-drill-1"
+  it 2 restore-drill.sh staging --at yesterday; says "--at"
+  it 2 restore-drill.sh staging --at 2026-13-01T00:00:00Z
+}
+
+@test "scale: says the sizes" {
+  it 0 scale.sh production
+  says "api       3 to 40 pods"
+  says "citus     4 workers of 3 n2-highmem-4"
+}
+
+@test "scale: writes the files and nothing else" {
+  it 0 scale.sh production api --least 5 --most 60
+  says "+      - {op: replace, path: /spec/minReplicas, value: 5}"
+  [ "$(git status --porcelain)" = " M kubernetes/overlays/production/kustomization.yaml" ]
+  it 0 scale.sh staging cloudsql --vcpu 4 --memory 16
+  [ "$(jq -c '[.cloudsql.vcpu, .cloudsql.memory_gb]' opentofu/environments/staging/terraform.tfvars.json)" = "[4,16]" ]
+  it 0 scale.sh staging cloudsql --vcpu 4; says "that is the size it has"
+  it 0 scale.sh staging citus --workers 4
+  it 0 scale.sh staging redis --shards 3
+  it 0 scale.sh staging nodes --machine n2-standard-8
+  [ "$(git status --porcelain | wc -l)" -eq 2 ]
+}
+
+@test "scale: what cannot be is refused, and nothing is written" {
+  it 2 scale.sh staging api --least 9 --most 2; says "--least 9 is above --most 2"
+  it 2 scale.sh staging api --workers 2; says "--workers is not an option of api"
+  it 2 scale.sh staging api; says "--least"
+  it 2 scale.sh staging nodes --least 9; says "--least"
+  it 2 scale.sh staging cloudsql --vcpu 3; says "--vcpu"
+  it 2 scale.sh staging cloudsql --memory 64; says "--memory"
+  it 2 scale.sh staging cloudsql --vcpu many; says "whole number"
+  it 2 scale.sh staging disks --least 1; says "no part 'disks'"
+  it 4 scale.sh production citus --workers 2; says "remove-node"
+  it 0 scale.sh staging redis --shards 5 --dry-run; says "nothing was written"
+  [ -z "$(git status --porcelain)" ]
+}
