@@ -27,6 +27,17 @@ class Attack(PlatformTest):
         self.assertTrue(all(p["requests"] > 20 for p in report["phases"]), report["phases"])
         self.assertNotIn(key, done.stdout)
 
+    def test_the_script_that_tries_an_environment(self):
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts/test-staging.sh")
+        environment = {**clean_environment(), "PATH": f"{os.path.dirname(BINARY)}:{os.environ['PATH']}"}
+        words = [script, "--url", f"http://127.0.0.1:{self.platform.port}", "--operator-key-file", self.platform.path("operator.key")]
+        direct = subprocess.run([*words, "--direct"], capture_output=True, text=True, env=environment)
+        self.assertEqual((direct.returncode, direct.stdout.splitlines()[-1]), (0, "9 checked, 0 failed"), direct.stdout + direct.stderr)
+        # What only the gateway does is missed where there is none.
+        edge = subprocess.run(words, capture_output=True, text=True, env=environment)
+        self.assertEqual((edge.returncode, edge.stdout.splitlines()[-1]), (1, "12 checked, 3 failed"), edge.stdout + edge.stderr)
+        self.assertIn("FAILED  metrics are not reachable", edge.stdout)
+
     def test_with_given_tenants_and_chosen_phases(self):
         done = self.attack("--tenant-a", "acme", "--key-a", self.a.key, "--tenant-b", "globex", "--key-b", self.b.key,
                            "--phase", "ids", "--phase", "cursors", "--json", "-")
