@@ -7,6 +7,7 @@
 #   --only PART        opentofu or kubernetes; default: both, in this order
 #   --yes              do not ask (staging, in a pipeline)
 #   --approve HASH     production: apply the plan with this hash, and no other
+#   --check            change nothing: exit code 1 when the cloud is not as this checkout says
 #   --dry-run          say every command, run none
 #   --bootstrap OWNER/REPOSITORY
 #                      once for each project: services, bucket of the state, accounts of that GitHub repository
@@ -23,12 +24,13 @@
 #   scripts/deploy.sh production --image ... --approve 3f9a...
 source "$(dirname "$0")/lib/cloud.sh"
 
-yes=no image="" only="" approved="" repository="" name=""
+yes=no check=no image="" only="" approved="" repository="" name=""
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) help; exit 0 ;;
     --yes) yes=yes ;;
     --dry-run) dry=yes ;;
+    --check) check=yes ;;
     --image) value "$@"; image=$2; shift ;;
     --only) value "$@"; only=$2; shift ;;
     --approve) value "$@"; approved=$2; shift ;;
@@ -93,6 +95,18 @@ bootstrap_project() {
 # --- The cloud ---
 
 plan_hash() { sha256sum "$work/plan" | cut -c1-16; }
+
+check_opentofu() {
+  local code=0
+  run tofu -chdir="$folder" init
+  # Without the lock and the new state: who checks may not write.
+  run tofu -chdir="$folder" plan -lock=false -detailed-exitcode || code=$?
+  case $code in
+    0) [ "$dry" = yes ] || say "the cloud is as it should be" ;;
+    2) printf 'error: the cloud is not as this checkout says\n' >&2; exit 1 ;;
+    *) printf 'error: the plan failed\n' >&2; exit 1 ;;
+  esac
+}
 
 apply_opentofu() {
   local code=0
@@ -223,6 +237,10 @@ apply_kubernetes() {
 preflight
 if [ -n "$repository" ]; then
   bootstrap_project
+  exit 0
+fi
+if [ $check = yes ]; then
+  check_opentofu
   exit 0
 fi
 [ "$only" = kubernetes ] || apply_opentofu

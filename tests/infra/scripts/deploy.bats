@@ -87,6 +87,14 @@ load common
   not_called "tofu -chdir=$PWD/opentofu/environments/dev apply"
 }
 
+@test "a check changes nothing and tells by its exit code" {
+  FAKE_CHANGES=0 it 0 deploy.sh staging --check; says "as it should be"
+  FAKE_CHANGES=2 it 1 deploy.sh staging --check; says "not as this checkout says"
+  FAKE_CHANGES=1 it 1 deploy.sh staging --check; says "the plan failed"
+  called "plan -lock=false"
+  not_called apply
+}
+
 @test "an apply that failed stops, and says how to go on" {
   FAKE_APPLY=1 it 1 deploy.sh dev --image "$image"; says "same command goes on"
   not_called kubectl
