@@ -1,0 +1,321 @@
+"""A Citus cluster kept by Patroni with etcd as its store, on loopback: every node has an address of its own, as a pod has.
+It runs the configuration that Kubernetes gets, with shorter times."""
+import contextlib
+import json
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+
+import psycopg2
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CONFIG = f"{ROOT}/kubernetes/services/citus/patroni.yml"
+PG = "/usr/lib/postgresql/15/bin"
+PORT, REST = 25432, 28008
+# Patroni waits for these times to pass; the proportions are the configuration's.
+SHORTER = {"ttl: 45": "ttl: 20", "loop_wait: 10": "loop_wait: 5", "retry_timeout: 15": "retry_timeout: 7"}
+
+
+def patroni_version():
+    said = subprocess.run(["patroni", "--version"], capture_output=True, text=True).stdout
+    return tuple(int(n) for n in re.findall(r"\d+", said)[:3])
+
+
+def wait_for(what, check, seconds=90):
+    """Until `check` gives something; it may raise while it waits."""
+    end, last = time.time() + seconds, None
+    while time.time() < end:
+        try:
+            found = check()
+            if found:
+                return found
+        except (OSError, psycopg2.Error, ValueError) as e:
+            last = e
+        time.sleep(0.3)
+    raise AssertionError(f"waited {seconds} s in vain: {what} ({last})")
+
+
+class Node:
+    def __init__(self, cluster, group, index):
+        self.cluster, self.group, self.index = cluster, group, index
+        self.name = f"citus-{group}-{index}"
+        self.address = f"127.0.{group + 1}.{index + 1}"
+        self.data = f"{cluster.folder}/{self.name}"
+        self.log = f"{cluster.folder}/{self.name}.log"
+        self.process = None
+
+    def environment(self):
+        return {
+            **self.cluster.environment(self.group),
+            "PATRONI_NAME": self.name,
+            "PATRONI_CITUS_GROUP": str(self.group),
+            "PATRONI_POSTGRESQL_DATA_DIR": self.data,
+            "PATRONI_POSTGRESQL_BIN_DIR": self.cluster.bin,
+            "PATRONI_POSTGRESQL_PGPASS": f"{self.cluster.folder}/pgpass-{self.name}",
+            "PATRONI_POSTGRESQL_LISTEN": f"{self.address}:{PORT}",
+            "PATRONI_POSTGRESQL_CONNECT_ADDRESS": f"{self.address}:{PORT}",
+            "PATRONI_RESTAPI_LISTEN": f"{self.address}:{REST}",
+            "PATRONI_RESTAPI_CONNECT_ADDRESS": f"{self.address}:{REST}",
+            "PATRONI_SUPERUSER_PASSWORD": self.cluster.password,
+            "PATRONI_REPLICATION_PASSWORD": self.cluster.password,
+            "PATRONI_REWIND_PASSWORD": self.cluster.password,
+            "PATRONI_ETCD3_HOSTS": f"127.0.0.1:{self.cluster.etcd_port}",
+        }
+
+    def start(self):
+        sockets = f"{self.cluster.folder}/run-{self.name}"
+        os.makedirs(sockets, exist_ok=True)
+        self.cluster.own(sockets)
+        config = f"{self.cluster.folder}/{self.name}.yml"
+        text = self.cluster.config.replace("  use_unix_socket: true\n", f"  use_unix_socket: true\n  parameters:\n    unix_socket_directories: {sockets}\n")
+        with open(config, "w", encoding="utf-8") as f:
+            f.write(text)
+        self.process = self.cluster.spawn(["patroni", config], self.log, self.environment())
+
+    def postmaster(self):
+        with open(f"{self.data}/postmaster.pid", encoding="ascii") as f:
+            return int(f.readline())
+
+    def kill(self):
+        """As a node that loses power: nobody says goodbye."""
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(self.postmaster(), signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def rest(self, path="patroni"):
+        context = ssl.create_default_context(cafile=f"{self.cluster.tls}/ca.crt")
+        with urllib.request.urlopen(f"https://{self.address}:{REST}/{path}", context=context, timeout=3) as answer:
+            return json.load(answer)
+
+    def role(self):
+        try:
+            state = self.rest()
+            return state["role"] if state["state"] == "running" else state["state"]
+        except (OSError, ValueError):
+            return None
+
+
+class Cluster:
+    def __init__(self, groups=2, replicas=2):
+        self.folder = tempfile.mkdtemp(prefix="coditect-ha-")
+        self.tls = f"{self.folder}/tls"
+        self.repository = f"{self.folder}/repository"
+        self.password = secrets.token_urlsafe(18)
+        self.user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
+        self.bin = PG
+        self.etcd_port = 23790
+        self.processes = []
+        self.nodes = [Node(self, g, i) for g in range(groups) for i in range(replicas)]
+        os.makedirs(self.repository)
+        self.certificates()
+        with open(CONFIG, encoding="utf-8") as f:
+            self.config = f.read().replace("/etc/coditect/tls", self.tls)
+        for long, short in SHORTER.items():
+            assert long in self.config, long
+            self.config = self.config.replace(long, short)
+        if patroni_version() < (4,):
+            self.config = self.config.replace("synchronous_mode: quorum", "synchronous_mode: true")
+        self.own(self.folder)
+        self.start_etcd()
+
+    # --- What it stands on ---
+
+    def own(self, path):
+        if os.getuid() == 0:
+            subprocess.run(["chown", "-R", f"{self.user}:{self.user}", path], check=True)
+
+    def certificates(self):
+        """An authority and one certificate for all nodes, whose common name is the user that they log in as to each other."""
+        os.makedirs(self.tls)
+        names = ",".join(["DNS:localhost", "IP:127.0.0.1"] + [f"IP:127.0.{g + 1}.{i + 1}" for g in range(4) for i in range(12)])
+
+        def openssl(*words, text=None):
+            subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=self.tls, input=text, text=True)
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=drill authority",
+                "-keyout", "ca.key", "-out", "ca.crt")
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=postgres", "-keyout", "tls.key", "-out", "tls.csr")
+        with open(f"{self.tls}/names", "w", encoding="ascii") as f:
+            f.write(f"subjectAltName={names}\n")
+        openssl("x509", "-req", "-in", "tls.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "tls.crt")
+        for key in ("ca.key", "tls.key"):
+            os.chmod(f"{self.tls}/{key}", 0o600)
+
+    def environment(self, group):
+        return {
+            "PATH": f"{self.bin}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": self.folder,
+            "PGBACKREST_STANZA": f"group-{group}", "PGBACKREST_REPO1_PATH": self.repository, "PGBACKREST_LOG_PATH": self.folder,
+            "PGBACKREST_LOCK_PATH": f"{self.folder}/lock-{group}", "PGBACKREST_SPOOL_PATH": self.folder, "PGBACKREST_CONFIG": "/dev/null",
+        }
+
+    def command(self, words):
+        return ["setpriv", "--reuid", self.user, "--regid", self.user, "--init-groups", *words] if os.getuid() == 0 else words
+
+    def spawn(self, words, log, environment):
+        with open(log, "ab") as out:
+            process = subprocess.Popen(self.command(words), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment, cwd=self.folder)
+        self.processes.append(process)
+        return process
+
+    def run(self, words, environment=None, check=True):
+        done = subprocess.run(self.command(words), capture_output=True, text=True, env=environment or self.environment(0), cwd=self.folder, timeout=180)
+        if check and done.returncode:
+            raise AssertionError(f"{words}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.stdout
+
+    def start_etcd(self):
+        client, peer = self.etcd_port, self.etcd_port + 1
+        self.etcd = self.spawn(["etcd", "--name", "one", "--data-dir", f"{self.folder}/etcd", "--listen-client-urls", f"http://127.0.0.1:{client}",
+                                "--advertise-client-urls", f"http://127.0.0.1:{client}", "--listen-peer-urls", f"http://127.0.0.1:{peer}",
+                                "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}", "--initial-cluster", f"one=http://127.0.0.1:{peer}"],
+                               f"{self.folder}/etcd.log", {"PATH": "/usr/bin:/bin", "ETCD_UNSUPPORTED_ARCH": ""})
+        wait_for("etcd", lambda: urllib.request.urlopen(f"http://127.0.0.1:{client}/health", timeout=2).status == 200, 30)
+
+    # --- Looking ---
+
+    def group(self, group):
+        return [n for n in self.nodes if n.group == group]
+
+    def leader(self, group):
+        return next((n for n in self.group(group) if n.role() in ("master", "primary")), None)
+
+    def standby(self, group):
+        return next((n for n in self.group(group) if n.role() == "replica"), None)
+
+    def synchronous(self, group):
+        """A standby without which no commit is acknowledged."""
+        leader = self.leader(group)
+        return leader and any(r["sync_state"] in ("sync", "quorum") for r in leader.rest().get("replication", []))
+
+    def whole(self):
+        return all(self.leader(g) and self.standby(g) and self.synchronous(g) for g in {n.group for n in self.nodes})
+
+    def dsn(self, group=0, database="coditect_cell"):
+        hosts = ",".join(n.address for n in self.group(group))
+        return (f"host={hosts} port={PORT} dbname={database} user=postgres sslmode=verify-full sslrootcert={self.tls}/ca.crt sslcert={self.tls}/tls.crt "
+                f"sslkey={self.tls}/tls.key connect_timeout=3 target_session_attrs=read-write application_name=drill "
+                "keepalives_idle=2 keepalives_interval=1 keepalives_count=3 tcp_user_timeout=5000")
+
+    def connect(self, group=0, database="coditect_cell"):
+        connection = psycopg2.connect(self.dsn(group, database))
+        connection.autocommit = True
+        return connection
+
+    def query(self, sql, group=0, database="coditect_cell"):
+        with contextlib.closing(self.connect(group, database)) as c, c.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+    def metadata(self):
+        """Address of each group's leader, as Citus knows it."""
+        return dict(self.query("SELECT groupid, nodename FROM pg_dist_node WHERE noderole = 'primary' ORDER BY 1"))
+
+    def ctl(self, *words):
+        return self.run(["patronictl", "-c", f"{self.folder}/{self.nodes[0].name}.yml", *words], self.nodes[0].environment())
+
+    # --- The end ---
+
+    def close(self):
+        for node in self.nodes:
+            node.stop()
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Ledger:
+    """Money that is moved between accounts of different shards, and a list of every transfer that was acknowledged."""
+    ACCOUNTS, EACH = 40, 1000
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.acknowledged, self.unknown, self.refused = set(), set(), 0
+        self.longest = 0.0
+        self.stopping = threading.Event()
+        self.threads = []
+        self.last = time.time()
+
+    def create(self):
+        for sql in ("CREATE TABLE accounts (tenant_id bigint PRIMARY KEY, amount bigint NOT NULL)",
+                    "CREATE TABLE transfers (tenant_id bigint, id bigint, PRIMARY KEY (tenant_id, id))",
+                    "SET citus.shard_count = 8; SELECT create_distributed_table('accounts', 'tenant_id')",
+                    "SET citus.shard_count = 8; SELECT create_distributed_table('transfers', 'tenant_id', colocate_with => 'accounts')",
+                    f"INSERT INTO accounts SELECT n, {self.EACH} FROM generate_series(1, {self.ACCOUNTS}) n"):
+            self.cluster.query(sql)
+
+    def start(self, dsn=None, threads=2):
+        self.stopping.clear()
+        self.dsn = dsn or self.cluster.dsn()
+        self.threads = [threading.Thread(target=self.work, args=(t,)) for t in range(threads)]
+        for thread in self.threads:
+            thread.start()
+
+    def work(self, thread):
+        connection, number = None, 0
+        base = (int(time.time() * 1000) << 12) + thread
+        while not self.stopping.is_set():
+            number += 1
+            identity = base + number * 8
+            source, target = 1 + (number * 7 + thread) % self.ACCOUNTS, 1 + (number * 13 + thread + 5) % self.ACCOUNTS
+            begun, sent = time.time(), False
+            try:
+                if connection is None:
+                    connection = psycopg2.connect(self.dsn)
+                    with connection.cursor() as cursor:
+                        cursor.execute("SET statement_timeout = '15s'")
+                    connection.commit()
+                with connection.cursor() as cursor:
+                    cursor.execute("UPDATE accounts SET amount = amount - 1 WHERE tenant_id = %s", (source,))
+                    cursor.execute("UPDATE accounts SET amount = amount + 1 WHERE tenant_id = %s", (target,))
+                    cursor.execute("INSERT INTO transfers VALUES (%s, %s)", (source, identity))
+                sent = True
+                connection.commit()
+                # A warning instead of an acknowledgement: the commit is local only.
+                if any("locally" in notice for notice in connection.notices):
+                    raise psycopg2.OperationalError("not replicated")
+                self.acknowledged.add((source, identity))
+            except psycopg2.Error:
+                if sent:
+                    self.unknown.add((source, identity))
+                self.refused += 1
+                with contextlib.suppress(psycopg2.Error, AttributeError):
+                    connection.close()
+                connection = None
+                time.sleep(0.1)
+                continue
+            self.longest = max(self.longest, time.time() - begun, time.time() - self.last if thread == 0 else 0)
+            self.last = time.time()
+            time.sleep(0.02)
+        if connection:
+            connection.close()
+
+    def stop(self):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(60)
+
+    def check(self, query=None):
+        """(acknowledged transfers that are gone, transfers there that nobody sent, the sum's difference)"""
+        query = query or self.cluster.query
+        there = set(query("SELECT tenant_id, id FROM transfers"))
+        total = query("SELECT sum(amount) FROM accounts")[0][0]
+        return len(self.acknowledged - there), len(there - self.acknowledged - self.unknown), int(total) - self.ACCOUNTS * self.EACH

@@ -1,0 +1,144 @@
+"""The high-availability drill: Citus kept by Patroni, with the configuration that Kubernetes gets, while transfers are made.
+Nothing that was acknowledged may be lost."""
+import os
+import shutil
+import time
+import unittest
+
+try:
+    import psycopg2  # noqa: F401
+    from cluster import PORT, Cluster, Ledger, patroni_version, wait_for
+except ImportError:
+    psycopg2 = None
+
+MISSING = [p for p in ("patroni", "etcd", "pgbackrest", "pgbouncer", "openssl") if not shutil.which(p)] + ([] if psycopg2 else ["python3-psycopg2"])
+if not os.path.exists("/usr/share/postgresql/15/extension/citus.control"):
+    MISSING.append("the extension citus for PostgreSQL 15")
+
+
+@unittest.skipIf(MISSING, "not installed: " + ", ".join(MISSING))
+class HighAvailability(unittest.TestCase):
+    """One cluster, on which one thing after the other goes wrong; the order is that of the names."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.figures = {}
+        begun = time.time()
+        cls.cluster = Cluster()
+        try:
+            for node in cls.cluster.nodes:
+                node.start()
+            wait_for("every group has a leader and a synchronous standby", cls.cluster.whole, 180)
+            wait_for("Citus knows both groups", lambda: len(cls.cluster.metadata()) == 2, 60)
+            cls.figures["formed"] = time.time() - begun
+            cls.ledger = Ledger(cls.cluster)
+            cls.ledger.create()
+        except BaseException:
+            cls.tearDownClass()
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        if os.environ.get("KEEP"):
+            print("kept:", cls.cluster.folder)
+            for process in cls.cluster.processes:
+                process.kill()
+            return
+        cls.cluster.close()
+        print("ha: " + ", ".join(f"{name} {value:.1f} s" for name, value in cls.figures.items()))
+
+    def during(self, name, act, seconds=3, before=2, dsn=None):
+        """Transfers before, while and after `act`; nothing acknowledged is lost, and they go on."""
+        ledger = self.ledger
+        ledger.longest, ledger.last, ledger.refused = 0.0, time.time(), 0
+        ledger.start(dsn)
+        time.sleep(before)
+        known = len(ledger.acknowledged)
+        self.assertGreater(known, 0)
+        try:
+            act()
+            wait_for("every group is whole again", self.cluster.whole, 150)
+            again = len(ledger.acknowledged)
+            wait_for("transfers go on", lambda: len(ledger.acknowledged) > again + 5, 60)
+            time.sleep(seconds)
+        finally:
+            ledger.stop()
+        self.figures[name] = ledger.longest
+        wait_for("prepared transactions are settled", lambda: not self.cluster.query(
+            "SELECT 1 FROM pg_prepared_xacts") and not self.cluster.query("SELECT 1 FROM pg_prepared_xacts", 1), 90)
+        self.assertEqual(ledger.check(), (0, 0, 0), f"lost, appeared, difference of the sum after {name}")
+
+    def metadata_follows(self):
+        leaders = {g: self.cluster.leader(g) for g in (0, 1)}
+        return all(leaders.values()) and self.cluster.metadata() == {g: n.address for g, n in leaders.items()}
+
+    def test_1_formed(self):
+        wait_for("metadata", self.metadata_follows, 30)
+        self.assertEqual(self.cluster.query("SELECT count(*) FROM citus_shards WHERE table_name = 'accounts'::regclass")[0][0], 8)
+        # By certificate and over TLS only, in both directions.
+        self.assertEqual(self.cluster.query("SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL"), [(True,)])
+        with self.assertRaises(psycopg2.OperationalError):
+            psycopg2.connect(f"host={self.cluster.leader(0).address} port={PORT} dbname=coditect_cell user=postgres sslmode=disable")
+
+    def test_2_worker_leader_dies(self):
+        def act():
+            dead = self.cluster.leader(1)
+            dead.kill()
+            wait_for("the standby leads", lambda: self.cluster.leader(1) and self.cluster.leader(1) is not dead, 90)
+            wait_for("metadata follows", self.metadata_follows, 60)
+            dead.start()
+        self.during("worker dies", act)
+
+    def test_3_coordinator_switchover(self):
+        def act():
+            old = self.cluster.leader(0)
+            wait_for("a synchronous standby", lambda: self.cluster.synchronous(0))
+            self.cluster.ctl("switchover", "citus", "--group", "0", "--force")
+            wait_for("the other leads", lambda: self.cluster.leader(0) and self.cluster.leader(0) is not old, 60)
+            wait_for("metadata follows", self.metadata_follows, 60)
+        self.during("coordinator switches", act)
+
+    def test_4_address_changes(self):
+        """As a pod that is born again elsewhere: same name and disk, another address."""
+        def act():
+            node = self.cluster.leader(1)
+            node.stop()
+            node.address = f"127.0.{node.group + 1}.{node.index + 7}"
+            node.start()
+            wait_for("whole", self.cluster.whole, 120)
+            wait_for("metadata follows", self.metadata_follows, 60)
+            other = self.cluster.leader(1)
+            if other is not node:  # and it leads again from its new address
+                self.cluster.ctl("switchover", "citus", "--group", "1", "--force")
+                wait_for("it leads", lambda: self.cluster.leader(1) is node, 60)
+                wait_for("metadata follows", self.metadata_follows, 60)
+        self.during("address changes", act)
+        self.assertTrue(self.cluster.metadata()[1].startswith("127.0.2."))
+
+    def test_5_store_away(self):
+        """Longer than a leader's lease: failsafe keeps it."""
+        leaders = {g: self.cluster.leader(g) for g in (0, 1)}
+        acknowledged = []
+
+        def act():
+            self.cluster.etcd.kill()
+            self.cluster.etcd.wait()
+            known = len(self.ledger.acknowledged)
+            time.sleep(30)
+            acknowledged.append(len(self.ledger.acknowledged) - known)
+            self.cluster.start_etcd()
+        self.during("store away", act)
+        self.assertGreater(acknowledged[0], 100)
+        self.assertEqual({g: self.cluster.leader(g) for g in (0, 1)}, leaders)
+
+    def test_6_rolling_restart(self):
+        def act():
+            for node in self.cluster.nodes:
+                node.stop()
+                node.start()
+                wait_for(f"{node.name} is back", self.cluster.whole, 150)
+        self.during("rolling restart", act)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
