@@ -23,7 +23,8 @@ packages="clang-19 lld-19 llvm-19 libclang-rt-19-dev clang-tidy-19 clang-format-
   dpkg-dev file
   $boost libpq-dev libssl-dev libargon2-dev libjemalloc-dev libfmt-dev libtomlplusplus-dev libcli11-dev prometheus-cpp-dev zlib1g-dev
   libgtest-dev libgmock-dev $postgres redis-server nginx-light python3 git curl jq wrk ca-certificates openssl procps
-  prometheus prometheus-alertmanager shellcheck yamllint bats"
+  prometheus prometheus-alertmanager shellcheck yamllint bats
+  patroni python3-etcd python3-psycopg2 etcd-server pgbackrest pgbouncer"
 
 missing=()
 installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | awk '$1 == "ii" { print $2 }')

@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -19,7 +20,8 @@ import psycopg2
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CONFIG = f"{ROOT}/kubernetes/services/citus/patroni.yml"
-PG = "/usr/lib/postgresql/15/bin"
+PG, SHARE = "/usr/lib/postgresql/15", "/usr/share/postgresql/15"
+CITUS = os.path.exists(f"{SHARE}/extension/citus.control") and os.environ.get("HA_CITUS") != "stub"
 PORT, REST = 25432, 28008
 # Patroni waits for these times to pass; the proportions are the configuration's.
 SHORTER = {"ttl: 45": "ttl: 20", "loop_wait: 10": "loop_wait: 5", "retry_timeout: 15": "retry_timeout: 7"}
@@ -51,11 +53,13 @@ class Node:
         self.address = f"127.0.{group + 1}.{index + 1}"
         self.data = f"{cluster.folder}/{self.name}"
         self.log = f"{cluster.folder}/{self.name}.log"
+        self.sockets = f"{cluster.folder}/run-{self.name}"
         self.process = None
 
     def environment(self):
         return {
             **self.cluster.environment(self.group),
+            "PGBACKREST_PG1_PATH": self.data, "PGBACKREST_PG1_PORT": str(PORT), "PGBACKREST_PG1_SOCKET_PATH": self.sockets,
             "PATRONI_NAME": self.name,
             "PATRONI_CITUS_GROUP": str(self.group),
             "PATRONI_POSTGRESQL_DATA_DIR": self.data,
@@ -72,11 +76,10 @@ class Node:
         }
 
     def start(self):
-        sockets = f"{self.cluster.folder}/run-{self.name}"
-        os.makedirs(sockets, exist_ok=True)
-        self.cluster.own(sockets)
+        os.makedirs(self.sockets, exist_ok=True)
+        self.cluster.own(self.sockets)
         config = f"{self.cluster.folder}/{self.name}.yml"
-        text = self.cluster.config.replace("  use_unix_socket: true\n", f"  use_unix_socket: true\n  parameters:\n    unix_socket_directories: {sockets}\n")
+        text = self.cluster.config.replace("  use_unix_socket: true\n", f"  use_unix_socket: true\n  parameters:\n    unix_socket_directories: {self.sockets}\n")
         with open(config, "w", encoding="utf-8") as f:
             f.write(text)
         self.process = self.cluster.spawn(["patroni", config], self.log, self.environment())
@@ -120,12 +123,14 @@ class Cluster:
         self.repository = f"{self.folder}/repository"
         self.password = secrets.token_urlsafe(18)
         self.user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-        self.bin = PG
+        self.bin = f"{PG}/bin"
         self.etcd_port = 23790
         self.processes = []
         self.nodes = [Node(self, g, i) for g in range(groups) for i in range(replicas)]
         os.makedirs(self.repository)
         self.certificates()
+        if not CITUS:
+            self.stand_in()
         with open(CONFIG, encoding="utf-8") as f:
             self.config = f.read().replace("/etc/coditect/tls", self.tls)
         for long, short in SHORTER.items():
@@ -142,10 +147,26 @@ class Cluster:
         if os.getuid() == 0:
             subprocess.run(["chown", "-R", f"{self.user}:{self.user}", path], check=True)
 
+    def stand_in(self):
+        """PostgreSQL in a tree of its own, which finds an extension "citus" there: some tables and functions, and a library that
+        does nothing of the kind but can be preloaded. Installed files are linked, not changed."""
+        tree = f"{self.folder}/tree"
+        self.bin = f"{tree}{PG}/bin"
+        shutil.copytree(f"{PG}/bin", self.bin)  # it looks for the others from where it is itself
+        for source, target in ((f"{PG}/lib", f"{tree}{PG}/lib"), (SHARE, f"{tree}{SHARE}"), (f"{SHARE}/extension", f"{tree}{SHARE}/extension")):
+            os.makedirs(target)
+            for name in os.listdir(source):
+                if name != "extension" and not name.startswith("citus"):
+                    os.symlink(f"{source}/{name}", f"{target}/{name}")
+        os.symlink(f"{PG}/lib/auto_explain.so", f"{tree}{PG}/lib/citus.so")
+        with open(f"{tree}{SHARE}/extension/citus.control", "w", encoding="ascii") as f:
+            f.write("default_version = '1'\nrelocatable = false\nschema = pg_catalog\n")
+        shutil.copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), "stub.sql"), f"{tree}{SHARE}/extension/citus--1.sql")
+
     def certificates(self):
         """An authority and one certificate for all nodes, whose common name is the user that they log in as to each other."""
         os.makedirs(self.tls)
-        names = ",".join(["DNS:localhost", "IP:127.0.0.1"] + [f"IP:127.0.{g + 1}.{i + 1}" for g in range(4) for i in range(12)])
+        names = ",".join(["DNS:localhost", "IP:127.0.0.1"] + [f"IP:127.0.{g + 1}.{i + 1}" for g in range(4) for i in range(12)] + ["IP:127.0.9.1", "IP:127.0.9.2"])
 
         def openssl(*words, text=None):
             subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=self.tls, input=text, text=True)
@@ -160,7 +181,7 @@ class Cluster:
 
     def environment(self, group):
         return {
-            "PATH": f"{self.bin}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": self.folder,
+            "PATH": f"{self.bin}:/usr/bin:/bin:/usr/sbin", "LC_ALL": "C.UTF-8", "HOME": self.folder,
             "PGBACKREST_STANZA": f"group-{group}", "PGBACKREST_REPO1_PATH": self.repository, "PGBACKREST_LOG_PATH": self.folder,
             "PGBACKREST_LOCK_PATH": f"{self.folder}/lock-{group}", "PGBACKREST_SPOOL_PATH": self.folder, "PGBACKREST_CONFIG": "/dev/null",
         }
@@ -230,6 +251,152 @@ class Cluster:
     def ctl(self, *words):
         return self.run(["patronictl", "-c", f"{self.folder}/{self.nodes[0].name}.yml", *words], self.nodes[0].environment())
 
+    # --- What is in front ---
+
+    @contextlib.contextmanager
+    def service(self, group):
+        """As a Kubernetes Service whose endpoint Patroni keeps: a port that leads to the group's leader."""
+        listener = socket.create_server(("127.0.8.1", PORT))
+        done = threading.Event()
+
+        def copy(a, b):
+            with contextlib.suppress(OSError):
+                while data := a.recv(65536):
+                    b.sendall(data)
+            for s in (a, b):
+                with contextlib.suppress(OSError):
+                    s.shutdown(socket.SHUT_RDWR)
+
+        def both(client, server):
+            with client, server:
+                back = threading.Thread(target=copy, args=(server, client), daemon=True)
+                back.start()
+                copy(client, server)
+                back.join()
+
+        def serve():
+            while not done.is_set():
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                leader = self.leader(group)
+                try:
+                    server = socket.create_connection((leader.address, PORT), timeout=3)
+                    server.settimeout(None)
+                except (OSError, AttributeError):
+                    client.close()
+                    continue
+                threading.Thread(target=both, args=(client, server), daemon=True).start()
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield "127.0.8.1"
+        finally:
+            done.set()
+            listener.close()
+
+    @contextlib.contextmanager
+    def pgbouncer(self, host):
+        """With the configuration that Kubernetes gets; a connection string."""
+        users, config = f"{self.folder}/users", f"{self.folder}/pgbouncer.ini"
+        with open(f"{ROOT}/kubernetes/services/citus/pgbouncer.ini", encoding="utf-8") as f:
+            text = f.read()
+        for old, new in (("host=citus-coordinator port=5432", f"host={host} port={PORT}"), ("/etc/coditect/tls", self.tls), ("/etc/coditect/pgbouncer/users", users),
+                         ("listen_addr = 0.0.0.0", "listen_addr = 127.0.8.1\nunix_socket_dir =")):
+            assert old in text, old
+            text = text.replace(old, new)
+        with open(users, "w", encoding="utf-8") as f:
+            f.write(f'"postgres" "{self.password}"\n')
+        with open(config, "w", encoding="utf-8") as f:
+            f.write(text)
+        self.own(self.folder)
+        process = self.spawn(["pgbouncer", config], f"{self.folder}/pgbouncer.log", self.environment(0))
+        dsn = f"host=127.0.8.1 port=6432 dbname=coditect_cell user=postgres password={self.password} sslmode=require connect_timeout=3"
+
+        def answers():
+            psycopg2.connect(dsn).close()
+            return True
+        wait_for("pgbouncer", answers, 20)
+        try:
+            yield dsn
+        finally:
+            process.terminate()
+            process.wait(20)
+
+    # --- Backups ---
+
+    def pgbackrest(self, node, *words):
+        return self.run(["pgbackrest", "--log-level-console=warn", *words], node.environment())
+
+    def prepare_backups(self):
+        for group in sorted({n.group for n in self.nodes}):
+            self.pgbackrest(self.leader(group), "stanza-create")
+
+    def back_up(self, name):
+        """Full backups of all groups side by side, then one point that is consistent for all of them; its name is `name`."""
+        leaders = [self.leader(g) for g in sorted({n.group for n in self.nodes})]
+        errors = []
+
+        def one(node):
+            try:
+                self.pgbackrest(node, "backup", "--type=full", "--start-fast", "--repo1-retention-full=2")
+            except AssertionError as e:
+                errors.append(e)
+        threads = [threading.Thread(target=one, args=(n,)) for n in leaders]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not errors, errors
+        if CITUS:
+            self.query(f"SELECT citus_create_restore_point('{name}')")
+        else:
+            for node in leaders:
+                self.query(f"SELECT pg_create_restore_point('{name}')", node.group)
+        for node in leaders:  # the segment with the point in it must be in the repository
+            segment = self.query("SELECT pg_walfile_name(pg_switch_wal())", node.group)[0][0]
+            wait_for("archived", lambda node=node, segment=segment: self.query(
+                f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver", node.group)[0][0], 60)
+
+    def restore(self, name):
+        """Every group as it was at the point, beside the cluster that runs; a query function for the copy's coordinator."""
+        copies = {}
+        for group in sorted({n.group for n in self.nodes}):
+            data, address = f"{self.folder}/restored-{group}", f"127.0.9.{group + 1}"
+            os.makedirs(data, mode=0o700)
+            self.own(data)
+            environment = {**self.leader(group).environment(), "PGBACKREST_PG1_PATH": data}
+            self.run(["pgbackrest", "--log-level-console=warn", "restore", "--type=name", f"--target={name}", "--target-action=promote", "--archive-mode=off"],
+                     environment)
+            sockets = f"{self.folder}/run-restored-{group}"
+            os.makedirs(sockets)
+            self.own(sockets)
+            # What a copy inherits and must not have: standbys that it waits for, an archive that it writes to, and
+            # transactions of the old cluster's nodes that it would settle there.
+            settings = {"listen_addresses": address, "port": PORT, "unix_socket_directories": sockets, "synchronous_standby_names": "", "archive_mode": "off",
+                        "citus.recover_2pc_interval": -1, "primary_conninfo": "", "hba_file": f"{data}/pg_hba.conf"}
+            words = [f"{self.bin}/postgres", "-D", data]
+            for key, value in settings.items():
+                words += ["-c", f"{key}={value}"]
+            self.spawn(words, f"{self.folder}/restored-{group}.log", environment)
+            copies[group] = address
+
+        def query(sql, group=0):
+            where = (f"host={copies[group]} port={PORT} dbname=coditect_cell user=postgres sslmode=verify-ca sslrootcert={self.tls}/ca.crt "
+                     f"sslcert={self.tls}/tls.crt sslkey={self.tls}/tls.key connect_timeout=3")
+            with contextlib.closing(psycopg2.connect(where)) as c, c.cursor() as cursor:
+                c.autocommit = True
+                cursor.execute(sql)
+                return cursor.fetchall() if cursor.description else []
+        for group in copies:
+            wait_for(f"the copy of group {group} is promoted", lambda group=group: query("SELECT NOT pg_is_in_recovery()", group)[0][0], 120)
+        # Its coordinator still believes in the old cluster's nodes.
+        for group, address in copies.items():
+            query(f"SELECT citus_update_node(nodeid, '{address}', {PORT}, true, 0) FROM pg_dist_node WHERE groupid = {group} AND noderole = 'primary'")
+        if CITUS:
+            query("SELECT recover_prepared_transactions()")
+        return query
+
     # --- The end ---
 
     def close(self):
@@ -243,43 +410,44 @@ class Cluster:
 
 
 class Ledger:
-    """Money that is moved between accounts of different shards, and a list of every transfer that was acknowledged."""
+    """Money that is moved between accounts, and a list of every transfer that was acknowledged. On Citus the accounts are on all
+    nodes; on the stand-in they are on the group's own."""
     ACCOUNTS, EACH = 40, 1000
 
-    def __init__(self, cluster):
-        self.cluster = cluster
+    def __init__(self, cluster, group=0):
+        self.cluster, self.group = cluster, group
         self.acknowledged, self.unknown, self.refused = set(), set(), 0
         self.longest = 0.0
         self.stopping = threading.Event()
         self.threads = []
-        self.last = time.time()
 
     def create(self):
-        for sql in ("CREATE TABLE accounts (tenant_id bigint PRIMARY KEY, amount bigint NOT NULL)",
-                    "CREATE TABLE transfers (tenant_id bigint, id bigint, PRIMARY KEY (tenant_id, id))",
-                    "SET citus.shard_count = 8; SELECT create_distributed_table('accounts', 'tenant_id')",
-                    "SET citus.shard_count = 8; SELECT create_distributed_table('transfers', 'tenant_id', colocate_with => 'accounts')",
-                    f"INSERT INTO accounts SELECT n, {self.EACH} FROM generate_series(1, {self.ACCOUNTS}) n"):
-            self.cluster.query(sql)
+        statements = ["CREATE TABLE accounts (tenant_id bigint PRIMARY KEY, amount bigint NOT NULL)",
+                      "CREATE TABLE transfers (tenant_id bigint, id bigint, PRIMARY KEY (tenant_id, id))"]
+        if CITUS:
+            statements += ["SET citus.shard_count = 8; SELECT create_distributed_table('accounts', 'tenant_id')",
+                           "SET citus.shard_count = 8; SELECT create_distributed_table('transfers', 'tenant_id', colocate_with => 'accounts')"]
+        for sql in (*statements, f"INSERT INTO accounts SELECT n, {self.EACH} FROM generate_series(1, {self.ACCOUNTS}) n"):
+            self.cluster.query(sql, self.group)
 
     def start(self, dsn=None, threads=2):
         self.stopping.clear()
-        self.dsn = dsn or self.cluster.dsn()
+        self.dsn = dsn
         self.threads = [threading.Thread(target=self.work, args=(t,)) for t in range(threads)]
         for thread in self.threads:
             thread.start()
 
     def work(self, thread):
-        connection, number = None, 0
+        connection, number, last = None, 0, time.time()
         base = (int(time.time() * 1000) << 12) + thread
         while not self.stopping.is_set():
             number += 1
             identity = base + number * 8
             source, target = 1 + (number * 7 + thread) % self.ACCOUNTS, 1 + (number * 13 + thread + 5) % self.ACCOUNTS
-            begun, sent = time.time(), False
+            sent = False
             try:
                 if connection is None:
-                    connection = psycopg2.connect(self.dsn)
+                    connection = psycopg2.connect(self.dsn or self.cluster.dsn(self.group))
                     with connection.cursor() as cursor:
                         cursor.execute("SET statement_timeout = '15s'")
                     connection.commit()
@@ -302,8 +470,8 @@ class Ledger:
                 connection = None
                 time.sleep(0.1)
                 continue
-            self.longest = max(self.longest, time.time() - begun, time.time() - self.last if thread == 0 else 0)
-            self.last = time.time()
+            self.longest = max(self.longest, time.time() - last)  # between two acknowledgements of one client
+            last = time.time()
             time.sleep(0.02)
         if connection:
             connection.close()
@@ -316,6 +484,6 @@ class Ledger:
     def check(self, query=None):
         """(acknowledged transfers that are gone, transfers there that nobody sent, the sum's difference)"""
         query = query or self.cluster.query
-        there = set(query("SELECT tenant_id, id FROM transfers"))
-        total = query("SELECT sum(amount) FROM accounts")[0][0]
+        there = set(query("SELECT tenant_id, id FROM transfers", self.group))
+        total = query("SELECT sum(amount) FROM accounts", self.group)[0][0]
         return len(self.acknowledged - there), len(there - self.acknowledged - self.unknown), int(total) - self.ACCOUNTS * self.EACH
