@@ -9,7 +9,7 @@
 #   --dry-run    say every command, run none
 #
 # The copy costs what an instance of that size costs for as long as it is there. Stopped by Ctrl-C it is deleted.
-# One machine without a cloud: `coditect backup --verify` (docs/SINGLE-HOST.md).
+# One machine without a cloud: `coditect restore` (docs/SINGLE-HOST.md).
 # Exit codes: 0 restored and right, 1 failed, 2 wrong use, 3 preflight failed, 4 refused.
 source "$(dirname "$0")/lib/cloud.sh"
 
