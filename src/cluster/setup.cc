@@ -39,6 +39,8 @@ void execute_all(Direct& db, const std::string& sql) {
   for (const auto& statement : schema::split_statements(sql)) db.execute(statement);
 }
 
+bool is_optional(const std::string& setting) { return setting.starts_with('?'); }
+
 std::string address_of(const std::string& conninfo) {
   const auto port = pg::option_of(conninfo, "port");
   return pg::option_of(conninfo, "host") + ":" + (port.empty() ? "5432" : port);
@@ -71,7 +73,7 @@ class Init {
     find_owner_password();
     prepare_node(s_.coordinator, "coordinator");
     for (const auto& worker : s_.workers) prepare_node(worker, "worker");
-    join_nodes();
+    if (!s_.patroni) join_nodes();
     Direct cell(in_cell(s_.coordinator));
     execute_all(cell, file_text("coordinator.sql"));
     choose_plans();
@@ -112,6 +114,9 @@ class Init {
                           pg::option_of(server, "user") + "' this one's");
       for (const auto& line : missing_for_node(server))
         lacking.push_back(address_of(server) + ": " + line);
+      if (!s_.patroni) continue;
+      for (const auto& line : unset_on_node(server))
+        lacking.push_back(address_of(server) + ": " + line);
     }
     if (lacking.empty()) return;
     for (const auto& line : lacking) report_("not ready  " + line);
@@ -138,8 +143,9 @@ class Init {
             address_of(s_.coordinator) + " (coordinator)");
     for (const auto& worker : s_.workers)
       report_("would do the same on " + address_of(worker) + " (worker) and add it");
-    for (const auto& [name, value] : settings_in("setup/settings.conf"))
-      report_("would set " + name + " = " + value + " on every node");
+    if (!s_.patroni)
+      for (const auto& [name, value] : settings_in("setup/settings.conf"))
+        report_("would set " + name + " = " + value + " on every node");
     report_("would set citus.shard_count = " + shard_count() + " for the database " + s_.cell);
     try {
       if (const auto tables = to_distribute(in_cell(s_.coordinator), s_.tables); !tables.empty())
@@ -181,14 +187,31 @@ class Init {
       set_password(db, kClusterRole, it->second.reveal(), "");
     execute_all(db, with_cell(file_text("roles.sql"), quoted_cell));
     db.execute("ALTER DATABASE " + quoted_cell + " SET citus.shard_count = " + shard_count());
-    for (auto [name, value] : settings_in("setup/settings.conf")) {
-      const bool optional = name.starts_with('?');
-      if (optional) name.erase(0, 1);
-      if (optional && db.query("SELECT 1 FROM pg_settings WHERE name = $1", {name}).empty())
-        continue;
-      db.execute("ALTER SYSTEM SET " + name + " = " +
-                 (value.contains(',') ? value : db.quote_text(value)));
-    }
+    // Patroni drops what it does not know of from a server's file.
+    if (s_.patroni)
+      set_optional(db, "ALTER DATABASE " + quoted_cell);
+    else
+      set_server(db, administrator);
+    Direct cell(in_cell(administrator));
+    quiet(cell);
+    cell.execute("CREATE EXTENSION IF NOT EXISTS citus");
+    execute_all(cell, file_text("node.sql"));
+    write_credentials(cell);
+    report_(address_of(administrator) + " is prepared (" + kind + ")");
+  }
+
+  /// Those that only some releases of PostgreSQL know.
+  static void set_optional(Direct& db, const std::string& alter) {
+    for (const auto& [name, value] : settings_in("setup/settings.conf"))
+      if (is_optional(name) &&
+          !db.query("SELECT 1 FROM pg_settings WHERE name = $1", {name.substr(1)}).empty())
+        db.execute(alter + " SET " + name.substr(1) + " = " + value);
+  }
+
+  void set_server(Direct& db, const std::string& administrator) {
+    for (const auto& [name, value] : settings_in("setup/settings.conf"))
+      if (!is_optional(name)) db.execute("ALTER SYSTEM SET " + name + " = " + db.quote_text(value));
+    set_optional(db, "ALTER SYSTEM");
     if (!s_.node_conninfo.empty() || db.query("SELECT source FROM pg_settings WHERE name = "
                                               "'citus.node_conninfo'")[0][0] == "default")
       db.execute("ALTER SYSTEM SET citus.node_conninfo = " +
@@ -200,12 +223,6 @@ class Init {
             "default")
       db.execute("ALTER SYSTEM SET citus.local_hostname = " + db.quote_text(host));
     db.execute("SELECT pg_reload_conf()");
-    Direct cell(in_cell(administrator));
-    quiet(cell);
-    cell.execute("CREATE EXTENSION IF NOT EXISTS citus");
-    execute_all(cell, file_text("node.sql"));
-    write_credentials(cell);
-    report_(address_of(administrator) + " is prepared (" + kind + ")");
   }
 
   /// No password in the server's log, whatever its settings.
@@ -305,6 +322,24 @@ std::vector<std::string> missing_for_node(const std::string& administrator) {
   return out;
 }
 
+std::vector<std::string> unset_on_node(const std::string& administrator) {
+  std::vector<std::string> out;
+  Direct db(pg::with_options(administrator, {{"dbname", "postgres"}}));
+  for (const auto& [name, want] : settings_in("setup/settings.conf")) {
+    if (is_optional(name)) continue;
+    const auto rows = db.query(
+        "SELECT setting, CASE WHEN $2 !~ '^-?[0-9]+$' AND unit IN ('ms', 's') THEN "
+        "(extract(epoch FROM $2::interval) * CASE unit WHEN 'ms' THEN 1000 ELSE 1 "
+        "END)::bigint::text ELSE $2 END FROM pg_settings WHERE name = $1",
+        {name, want});
+    const auto have = rows.empty() ? std::string("not known") : *rows[0][0];
+    if (rows.empty() || have != *rows[0][1])
+      out.push_back(name + " is " + have + ", which must be " + want +
+                    ": set it in Patroni's configuration");
+  }
+  return out;
+}
+
 std::int64_t plan_leak(const std::string& coordinator_cell) {
   Direct db(coordinator_cell);
   db.execute("DROP TABLE IF EXISTS coditect_cluster.plan_probe");
@@ -359,6 +394,16 @@ void init(const Setup& given, const Report& report) {
   // Also the nodes that were added since: a changed password must reach all.
   try {
     Direct cell(pg::with_options(setup.coordinator, {{"dbname", setup.cell}}));
+    if (setup.patroni) {
+      const auto coordinator = cell.query(
+          "SELECT nodename, nodeport FROM pg_dist_node WHERE groupid = 0 AND noderole = 'primary'");
+      if (coordinator.empty())
+        fail(Code::failed_precondition, "not_registered",
+             "Patroni has not put the coordinator into the list of nodes yet");
+      setup.coordinator = pg::with_options(
+          setup.coordinator,
+          {{"host", *coordinator[0][0]}, {"hostaddr", ""}, {"port", *coordinator[0][1]}});
+    }
     for (const auto& row : cell.query("SELECT nodename, nodeport FROM pg_dist_node WHERE groupid > "
                                       "0 AND noderole = 'primary'")) {
       const auto worker = pg::with_options(
@@ -369,8 +414,11 @@ void init(const Setup& given, const Report& report) {
       if (std::ranges::none_of(setup.workers, same)) setup.workers.push_back(worker);
     }
   } catch (const Failure& f) {  // no such database or extension yet
-    if (!f.error().detail.contains("does not exist")) throw;
+    if (setup.patroni || !f.error().detail.contains("does not exist")) throw;
   }
+  if (setup.patroni && setup.workers.empty())
+    fail(Code::failed_precondition, "not_registered",
+         "Patroni has not put a worker into the list of nodes yet");
   Init(setup, report).run();
 }
 void add(const Setup& setup, const Report& report) { Init(setup, report).add(); }

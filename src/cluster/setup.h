@@ -29,6 +29,9 @@ struct Setup {
   std::vector<schema::Table> tables;  ///< the application's registry
   /// libpq options of connections between nodes; empty: sslmode=require with timeouts.
   std::string node_conninfo;
+  /// Kept by Patroni, whose business the list of nodes and the servers' settings are: a change made
+  /// on one server would be gone with its next failover. What is set wrongly is named instead.
+  bool patroni = false;
   bool dry_run = false;
 };
 
@@ -65,6 +68,9 @@ void update_ports(const Setup& setup, const std::map<std::string, std::string>& 
 
 /// What the server was not started with; empty: it can be a node.
 std::vector<std::string> missing_for_node(const std::string& administrator);
+
+/// Which of citus/setup/settings.conf the server runs without; empty: none.
+std::vector<std::string> unset_on_node(const std::string& administrator);
 
 /// `name = value` lines of a file in citus/; comments and empty lines are left out.
 std::vector<std::pair<std::string, std::string>> settings_in(const std::string& file);

@@ -28,15 +28,21 @@ void make_roles(Direct& db, const std::map<std::string, Secret>& passwords) {
 }
 
 void make_database(Direct& db, const std::string& administrator, const std::string& name) {
-  if (db.query("SELECT 1 FROM pg_database WHERE datname = $1", {name}).empty())
+  const auto there =
+      db.query("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = $1", {name});
+  if (there.empty())
     db.execute("CREATE DATABASE " + db.quote_name(name) + " OWNER " + kOwner +
                " TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'");
+  else if (there[0][0] != kOwner)  // made beforehand, as Patroni does
+    db.execute("ALTER DATABASE " + db.quote_name(name) + " OWNER TO " + kOwner);
   db.execute("REVOKE ALL ON DATABASE " + db.quote_name(name) + " FROM PUBLIC");
   for (const char* role : kLoginRoles)
     db.execute("GRANT CONNECT ON DATABASE " + db.quote_name(name) + " TO " + role);
   db.execute("GRANT TEMPORARY ON DATABASE " + db.quote_name(name) + " TO coditect_import");
 
   Direct inside(pg::with_options(administrator, {{"dbname", name}}));
+  // Where Citus is: each node for itself, for they cannot log in to each other yet.
+  inside.execute("SET citus.enable_ddl_propagation = off");
   inside.execute(std::string("SET ROLE ") + kOwner);
   // Only what is missing: on a worker of a Citus cluster both are the coordinator's to do.
   if (inside.query("SELECT to_regnamespace('coditect')")[0][0] == std::nullopt)

@@ -19,10 +19,10 @@ import urllib.request
 import psycopg2
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CONFIG = f"{ROOT}/kubernetes/services/citus/patroni.yml"
+FILES = f"{ROOT}/kubernetes/services/citus"
 PG, SHARE = "/usr/lib/postgresql/15", "/usr/share/postgresql/15"
 CITUS = os.path.exists(f"{SHARE}/extension/citus.control") and os.environ.get("HA_CITUS") != "stub"
-PORT, REST = 25432, 28008
+PORT, REST, BACKUP = 25432, 28008, 28432
 # Patroni waits for these times to pass; the proportions are the configuration's.
 SHORTER = {"ttl: 45": "ttl: 20", "loop_wait: 10": "loop_wait: 5", "retry_timeout: 15": "retry_timeout: 7"}
 
@@ -47,14 +47,18 @@ def wait_for(what, check, seconds=90):
 
 
 class Node:
-    def __init__(self, cluster, group, index):
+    """A pod: Patroni as it is started there, and beside it the server that backups are read from."""
+
+    def __init__(self, cluster, group, index, name="citus", address=None, extra=None):
         self.cluster, self.group, self.index = cluster, group, index
-        self.name = f"citus-{group}-{index}"
-        self.address = f"127.0.{group + 1}.{index + 1}"
+        self.name = f"{name}-{group}-{index}"
+        self.address = address or f"127.0.{group + 1}.{index + 1}"
+        self.extra = extra or {}
         self.data = f"{cluster.folder}/{self.name}"
         self.log = f"{cluster.folder}/{self.name}.log"
         self.sockets = f"{cluster.folder}/run-{self.name}"
-        self.process = None
+        self.run = f"{cluster.folder}/config-{self.name}"
+        self.process = self.backups = None
 
     def environment(self):
         return {
@@ -73,16 +77,27 @@ class Node:
             "PATRONI_REPLICATION_PASSWORD": self.cluster.password,
             "PATRONI_REWIND_PASSWORD": self.cluster.password,
             "PATRONI_ETCD3_HOSTS": f"127.0.0.1:{self.cluster.etcd_port}",
+            "CITUS_ETC": self.cluster.etc, "CITUS_RUN": self.run, "CITUS_MEMORY_MIB": "256", "CITUS_CERTIFICATE_INTERVAL": "1",
+            "PGBACKREST_TLS_SERVER_ADDRESS": self.address, "PGBACKREST_TLS_SERVER_PORT": str(BACKUP), "PGBACKREST_TLS_SERVER_AUTH": f"postgres=group-{self.group}",
+            "PGBACKREST_TLS_SERVER_CA_FILE": f"{self.cluster.tls}/ca.crt", "PGBACKREST_TLS_SERVER_CERT_FILE": f"{self.cluster.tls}/tls.crt",
+            "PGBACKREST_TLS_SERVER_KEY_FILE": f"{self.cluster.tls}/tls.key",
+            **self.extra,
         }
 
     def start(self):
-        os.makedirs(self.sockets, exist_ok=True)
-        self.cluster.own(self.sockets)
-        config = f"{self.cluster.folder}/{self.name}.yml"
-        text = self.cluster.config.replace("  use_unix_socket: true\n", f"  use_unix_socket: true\n  parameters:\n    unix_socket_directories: {self.sockets}\n")
-        with open(config, "w", encoding="utf-8") as f:
-            f.write(text)
-        self.process = self.cluster.spawn(["patroni", config], self.log, self.environment())
+        for place in (self.sockets, self.run):
+            os.makedirs(place, exist_ok=True)
+        with open(f"{self.run}/40-drill.yml", "w", encoding="utf-8") as f:
+            f.write(f"postgresql:\n  parameters:\n    unix_socket_directories: {self.sockets}\n")
+        for place in (self.sockets, self.run):
+            self.cluster.own(place)
+        self.process = self.cluster.spawn(["bash", f"{self.cluster.etc}/citus/start.sh"], self.log, self.environment())
+        self.backups = self.cluster.spawn(["pgbackrest", "server"], f"{self.log}-pgbackrest", self.environment())
+
+    def end_backups(self):
+        if self.backups and self.backups.poll() is None:
+            self.backups.terminate()
+            self.backups.wait(20)
 
     def postmaster(self):
         with open(f"{self.data}/postmaster.pid", encoding="ascii") as f:
@@ -94,8 +109,10 @@ class Node:
             os.kill(self.postmaster(), signal.SIGKILL)
         self.process.kill()
         self.process.wait()
+        self.end_backups()
 
     def stop(self):
+        self.end_backups()
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
@@ -119,7 +136,8 @@ class Node:
 class Cluster:
     def __init__(self, groups=2, replicas=2):
         self.folder = tempfile.mkdtemp(prefix="coditect-ha-")
-        self.tls = f"{self.folder}/tls"
+        self.etc = f"{self.folder}/etc"
+        self.tls = f"{self.etc}/tls"
         self.repository = f"{self.folder}/repository"
         self.password = secrets.token_urlsafe(18)
         self.user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
@@ -131,17 +149,26 @@ class Cluster:
         self.certificates()
         if not CITUS:
             self.stand_in()
-        with open(CONFIG, encoding="utf-8") as f:
-            self.config = f.read().replace("/etc/coditect/tls", self.tls)
-        for long, short in SHORTER.items():
-            assert long in self.config, long
-            self.config = self.config.replace(long, short)
-        if patroni_version() < (4,):
-            self.config = self.config.replace("synchronous_mode: quorum", "synchronous_mode: true")
+        self.configure()
         self.own(self.folder)
         self.start_etcd()
 
     # --- What it stands on ---
+
+    def configure(self):
+        """What Kubernetes gets as ConfigMaps; times and paths are other ones."""
+        os.makedirs(f"{self.etc}/citus")
+        for name in ("start.sh", "backup.sh"):
+            shutil.copy(f"{FILES}/{name}", f"{self.etc}/citus/{name}")
+        with open(f"{FILES}/patroni.yml", encoding="utf-8") as f:
+            text = f.read().replace("/etc/coditect/tls", self.tls)
+        for long, short in SHORTER.items():
+            assert long in text, long
+            text = text.replace(long, short)
+        if patroni_version() < (4,):
+            text = text.replace("synchronous_mode: quorum", "synchronous_mode: true")
+        with open(f"{self.etc}/citus/patroni.yml", "w", encoding="utf-8") as f:
+            f.write(text)
 
     def own(self, path):
         if os.getuid() == 0:
@@ -166,7 +193,9 @@ class Cluster:
     def certificates(self):
         """An authority and one certificate for all nodes, whose common name is the user that they log in as to each other."""
         os.makedirs(self.tls)
-        names = ",".join(["DNS:localhost", "IP:127.0.0.1"] + [f"IP:127.0.{g + 1}.{i + 1}" for g in range(4) for i in range(12)] + ["IP:127.0.9.1", "IP:127.0.9.2"])
+        addresses = [f"127.0.{g + 1}.{i + 1}" for g in range(4) for i in range(12)] + ["127.0.0.1", "127.0.8.1", "127.0.9.1", "127.0.9.2"]
+        # pgBackRest looks for names only.
+        names = ",".join(f"{kind}:{address}" for address in addresses for kind in ("IP", "DNS"))
 
         def openssl(*words, text=None):
             subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=self.tls, input=text, text=True)
@@ -175,15 +204,22 @@ class Cluster:
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=postgres", "-keyout", "tls.key", "-out", "tls.csr")
         with open(f"{self.tls}/names", "w", encoding="ascii") as f:
             f.write(f"subjectAltName={names}\n")
-        openssl("x509", "-req", "-in", "tls.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "tls.crt")
         for key in ("ca.key", "tls.key"):
             os.chmod(f"{self.tls}/{key}", 0o600)
+        self.renew_certificate()
+
+    def renew_certificate(self):
+        subprocess.run(["openssl", "x509", "-req", "-in", "tls.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names",
+                        "-out", "new.crt"], check=True, capture_output=True, cwd=self.tls)
+        self.own(f"{self.tls}/new.crt")
+        os.replace(f"{self.tls}/new.crt", f"{self.tls}/tls.crt")
 
     def environment(self, group):
         return {
             "PATH": f"{self.bin}:/usr/bin:/bin:/usr/sbin", "LC_ALL": "C.UTF-8", "HOME": self.folder,
             "PGBACKREST_STANZA": f"group-{group}", "PGBACKREST_REPO1_PATH": self.repository, "PGBACKREST_LOG_PATH": self.folder,
             "PGBACKREST_LOCK_PATH": f"{self.folder}/lock-{group}", "PGBACKREST_SPOOL_PATH": self.folder, "PGBACKREST_CONFIG": "/dev/null",
+            "PGBACKREST_START_FAST": "y", "PGBACKREST_REPO1_RETENTION_FULL": "2", "PGBACKREST_LOG_LEVEL_CONSOLE": "warn", "PGBACKREST_LOG_LEVEL_FILE": "off",
         }
 
     def command(self, words):
@@ -249,7 +285,7 @@ class Cluster:
         return dict(self.query("SELECT groupid, nodename FROM pg_dist_node WHERE noderole = 'primary' ORDER BY 1"))
 
     def ctl(self, *words):
-        return self.run(["patronictl", "-c", f"{self.folder}/{self.nodes[0].name}.yml", *words], self.nodes[0].environment())
+        return self.run(["patronictl", "-c", f"{self.nodes[0].run}/10-patroni.yml", *words], self.nodes[0].environment())
 
     # --- What is in front ---
 
@@ -301,8 +337,8 @@ class Cluster:
         users, config = f"{self.folder}/users", f"{self.folder}/pgbouncer.ini"
         with open(f"{ROOT}/kubernetes/services/citus/pgbouncer.ini", encoding="utf-8") as f:
             text = f.read()
-        for old, new in (("host=citus-coordinator port=5432", f"host={host} port={PORT}"), ("/etc/coditect/tls", self.tls), ("/etc/coditect/pgbouncer/users", users),
-                         ("listen_addr = 0.0.0.0", "listen_addr = 127.0.8.1\nunix_socket_dir =")):
+        for old, new in (("host=citus-0 port=5432", f"host={host} port={PORT}"), ("/etc/coditect/tls", self.tls), ("/etc/coditect/pgbouncer/users", users),
+                         ("listen_addr = 0.0.0.0", "listen_addr = 127.0.8.1")):
             assert old in text, old
             text = text.replace(old, new)
         with open(users, "w", encoding="utf-8") as f:
@@ -325,77 +361,48 @@ class Cluster:
 
     # --- Backups ---
 
-    def pgbackrest(self, node, *words):
-        return self.run(["pgbackrest", "--log-level-console=warn", *words], node.environment())
+    def backup_script(self, *words, check=True, patience=60):
+        """As the CronJobs run it: beside the cluster, by certificate, without knowing who leads."""
+        hosts = f"{self.folder}/hosts"
+        with open(hosts, "w", encoding="utf-8") as f:
+            f.writelines(f"{n.group} {n.address} {n.data} {n.sockets}\n" for n in self.nodes)
+        self.own(hosts)
+        environment = {**self.environment(0), "CITUS_HOSTS": hosts, "CITUS_TLS": self.tls, "CITUS_PORT": str(PORT), "CITUS_BACKUP_PORT": str(BACKUP),
+                       "CITUS_ARCHIVE_PATIENCE": str(patience), "PGBACKREST_LOCK_PATH": f"{self.folder}/lock-job"}
+        del environment["PGBACKREST_STANZA"]
+        return self.run(["bash", f"{self.etc}/citus/backup.sh", *words], environment, check)
 
-    def prepare_backups(self):
-        for group in sorted({n.group for n in self.nodes}):
-            self.pgbackrest(self.leader(group), "stanza-create")
+    def back_up(self, kind="full"):
+        """Name of the restore point that was made."""
+        return re.search(r"restore point (\S+):", self.backup_script(kind)).group(1)
 
-    def back_up(self, name):
-        """Full backups of all groups side by side, then one point that is consistent for all of them; its name is `name`."""
-        leaders = [self.leader(g) for g in sorted({n.group for n in self.nodes})]
-        errors = []
-
-        def one(node):
-            try:
-                self.pgbackrest(node, "backup", "--type=full", "--start-fast", "--repo1-retention-full=2")
-            except AssertionError as e:
-                errors.append(e)
-        threads = [threading.Thread(target=one, args=(n,)) for n in leaders]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not errors, errors
-        if CITUS:
-            self.query(f"SELECT citus_create_restore_point('{name}')")
-        else:
-            for node in leaders:
-                self.query(f"SELECT pg_create_restore_point('{name}')", node.group)
-        for node in leaders:  # the segment with the point in it must be in the repository
-            segment = self.query("SELECT pg_walfile_name(pg_switch_wal())", node.group)[0][0]
-            wait_for("archived", lambda node=node, segment=segment: self.query(
-                f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver", node.group)[0][0], 60)
-
-    def restore(self, name):
-        """Every group as it was at the point, beside the cluster that runs; a query function for the copy's coordinator."""
-        copies = {}
-        for group in sorted({n.group for n in self.nodes}):
-            data, address = f"{self.folder}/restored-{group}", f"127.0.9.{group + 1}"
-            os.makedirs(data, mode=0o700)
-            self.own(data)
-            environment = {**self.leader(group).environment(), "PGBACKREST_PG1_PATH": data}
-            self.run(["pgbackrest", "--log-level-console=warn", "restore", "--type=name", f"--target={name}", "--target-action=promote", "--archive-mode=off"],
-                     environment)
-            sockets = f"{self.folder}/run-restored-{group}"
-            os.makedirs(sockets)
-            self.own(sockets)
-            # What a copy inherits and must not have: standbys that it waits for, an archive that it writes to, and
-            # transactions of the old cluster's nodes that it would settle there.
-            settings = {"listen_addresses": address, "port": PORT, "unix_socket_directories": sockets, "synchronous_standby_names": "", "archive_mode": "off",
-                        "citus.recover_2pc_interval": -1, "primary_conninfo": "", "hba_file": f"{data}/pg_hba.conf"}
-            words = [f"{self.bin}/postgres", "-D", data]
-            for key, value in settings.items():
-                words += ["-c", f"{key}={value}"]
-            self.spawn(words, f"{self.folder}/restored-{group}.log", environment)
-            copies[group] = address
+    @contextlib.contextmanager
+    def restored(self, name):
+        """A cluster that Patroni makes of the repository as it was at the point, beside the one that runs; a query function."""
+        extra = {"PATRONI_NAMESPACE": "/restored", "CITUS_RESTORE_POINT": name}
+        nodes = [Node(self, group, 0, "restored", f"127.0.9.{group + 1}", extra) for group in sorted({n.group for n in self.nodes})]
 
         def query(sql, group=0):
-            where = (f"host={copies[group]} port={PORT} dbname=coditect_cell user=postgres sslmode=verify-ca sslrootcert={self.tls}/ca.crt "
+            where = (f"host={nodes[group].address} port={PORT} dbname=coditect_cell user=postgres sslmode=verify-full sslrootcert={self.tls}/ca.crt "
                      f"sslcert={self.tls}/tls.crt sslkey={self.tls}/tls.key connect_timeout=3")
             with contextlib.closing(psycopg2.connect(where)) as c, c.cursor() as cursor:
                 c.autocommit = True
                 cursor.execute(sql)
                 return cursor.fetchall() if cursor.description else []
-        for group in copies:
-            wait_for(f"the copy of group {group} is promoted", lambda group=group: query("SELECT NOT pg_is_in_recovery()", group)[0][0], 120)
-        # Its coordinator still believes in the old cluster's nodes.
-        for group, address in copies.items():
-            query(f"SELECT citus_update_node(nodeid, '{address}', {PORT}, true, 0) FROM pg_dist_node WHERE groupid = {group} AND noderole = 'primary'")
-        if CITUS:
-            query("SELECT recover_prepared_transactions()")
-        return query
+        try:
+            for node in nodes:
+                node.start()
+            for node in nodes:
+                wait_for(f"{node.name} leads", lambda node=node: node.role() in ("master", "primary"), 120)
+            # Its coordinator's list of nodes was the old cluster's.
+            wait_for("metadata", lambda: dict(query("SELECT groupid, nodename FROM pg_dist_node WHERE noderole = 'primary'")) == {
+                n.group: n.address for n in nodes}, 60)
+            if CITUS:
+                query("SELECT recover_prepared_transactions()")
+            yield query
+        finally:
+            for node in nodes:
+                node.stop()
 
     # --- The end ---
 
@@ -422,12 +429,12 @@ class Ledger:
         self.threads = []
 
     def create(self):
-        statements = ["CREATE TABLE accounts (tenant_id bigint PRIMARY KEY, amount bigint NOT NULL)",
-                      "CREATE TABLE transfers (tenant_id bigint, id bigint, PRIMARY KEY (tenant_id, id))"]
+        statements = ["CREATE SCHEMA drill", "CREATE TABLE drill.accounts (tenant_id bigint PRIMARY KEY, amount bigint NOT NULL)",
+                      "CREATE TABLE drill.transfers (tenant_id bigint, id bigint, PRIMARY KEY (tenant_id, id))"]
         if CITUS:
-            statements += ["SET citus.shard_count = 8; SELECT create_distributed_table('accounts', 'tenant_id')",
-                           "SET citus.shard_count = 8; SELECT create_distributed_table('transfers', 'tenant_id', colocate_with => 'accounts')"]
-        for sql in (*statements, f"INSERT INTO accounts SELECT n, {self.EACH} FROM generate_series(1, {self.ACCOUNTS}) n"):
+            statements += ["SET citus.shard_count = 8; SELECT create_distributed_table('drill.accounts', 'tenant_id')",
+                           "SET citus.shard_count = 8; SELECT create_distributed_table('drill.transfers', 'tenant_id', colocate_with => 'drill.accounts')"]
+        for sql in (*statements, f"INSERT INTO drill.accounts SELECT n, {self.EACH} FROM generate_series(1, {self.ACCOUNTS}) n"):
             self.cluster.query(sql, self.group)
 
     def start(self, dsn=None, threads=2):
@@ -452,9 +459,9 @@ class Ledger:
                         cursor.execute("SET statement_timeout = '15s'")
                     connection.commit()
                 with connection.cursor() as cursor:
-                    cursor.execute("UPDATE accounts SET amount = amount - 1 WHERE tenant_id = %s", (source,))
-                    cursor.execute("UPDATE accounts SET amount = amount + 1 WHERE tenant_id = %s", (target,))
-                    cursor.execute("INSERT INTO transfers VALUES (%s, %s)", (source, identity))
+                    cursor.execute("UPDATE drill.accounts SET amount = amount - 1 WHERE tenant_id = %s", (source,))
+                    cursor.execute("UPDATE drill.accounts SET amount = amount + 1 WHERE tenant_id = %s", (target,))
+                    cursor.execute("INSERT INTO drill.transfers VALUES (%s, %s)", (source, identity))
                 sent = True
                 connection.commit()
                 # A warning instead of an acknowledgement: the commit is local only.
@@ -484,6 +491,6 @@ class Ledger:
     def check(self, query=None):
         """(acknowledged transfers that are gone, transfers there that nobody sent, the sum's difference)"""
         query = query or self.cluster.query
-        there = set(query("SELECT tenant_id, id FROM transfers", self.group))
-        total = query("SELECT sum(amount) FROM accounts", self.group)[0][0]
+        there = set(query("SELECT tenant_id, id FROM drill.transfers", self.group))
+        total = query("SELECT sum(amount) FROM drill.accounts", self.group)[0][0]
         return len(self.acknowledged - there), len(there - self.acknowledged - self.unknown), int(total) - self.ACCOUNTS * self.EACH

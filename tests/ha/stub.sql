@@ -13,3 +13,17 @@ CREATE FUNCTION pg_catalog.citus_set_coordinator_host(host text, port int, role 
   $$ INSERT INTO pg_dist_node (groupid, nodename, nodeport, noderole, nodecluster) VALUES (0, host, port, role, cluster) $$;
 CREATE FUNCTION pg_catalog.citus_update_node(node int, host text, port int, force boolean, cooldown int) RETURNS void LANGUAGE sql AS
   $$ UPDATE pg_dist_node SET nodename = host, nodeport = port WHERE nodeid = node $$;
+
+-- One point in the log of every node. The drill makes the extension dblink.
+CREATE FUNCTION pg_catalog.citus_create_restore_point(name text) RETURNS pg_lsn LANGUAGE plpgsql AS $$
+DECLARE
+  node record;
+  point text;
+BEGIN
+  FOR node IN SELECT nodename, nodeport FROM pg_dist_node LOOP
+    SELECT place INTO point FROM public.dblink(
+      format('host=%s port=%s dbname=%s user=postgres %s', node.nodename, node.nodeport, current_database(), current_setting('citus.node_conninfo')),
+      format('SELECT pg_create_restore_point(%L)::text', name)) AS t (place text);
+  END LOOP;
+  RETURN point::pg_lsn;
+END $$;

@@ -1,16 +1,21 @@
 """The high-availability drill: Citus kept by Patroni, with the configuration that Kubernetes gets, while transfers are made.
 Nothing that was acknowledged may be lost."""
 import os
+import re
+import secrets
 import shutil
+import subprocess
+import tempfile
 import time
 import unittest
 
 try:
     import psycopg2  # noqa: F401
-    from cluster import CITUS, PORT, Cluster, Ledger, wait_for
+    from cluster import CITUS, PORT, REST, Cluster, Ledger, wait_for
 except ImportError:
     psycopg2 = None
 
+COTEST_BINARY = os.environ.get("COTEST_BINARY", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../build/release/coditect"))
 MISSING = [p for p in ("patroni", "etcd", "pgbackrest", "pgbouncer", "openssl") if not shutil.which(p)] + ([] if psycopg2 else ["python3-psycopg2"]) + (
     [] if os.path.isdir("/usr/lib/postgresql/15/bin") else ["postgresql-15"])
 
@@ -30,10 +35,12 @@ class HighAvailability(unittest.TestCase):
             wait_for("every group has a leader and a synchronous standby", cls.cluster.whole, 180)
             wait_for("Citus knows both groups", lambda: len(cls.cluster.metadata()) == 2, 60)
             cls.figures["formed"] = time.time() - begun
-            cls.cluster.prepare_backups()
             cls.ledgers = [Ledger(cls.cluster, g) for g in ((0,) if CITUS else (0, 1))]
             for ledger in cls.ledgers:
                 ledger.create()
+            if not CITUS:
+                cls.cluster.query("CREATE EXTENSION dblink")
+            cls.cluster.backup_script("full")
         except BaseException:
             cls.tearDownClass()
             raise
@@ -81,7 +88,7 @@ class HighAvailability(unittest.TestCase):
     def test_1_formed(self):
         wait_for("metadata", self.metadata_follows, 30)
         if CITUS:
-            self.assertEqual(self.cluster.query("SELECT count(*) FROM citus_shards WHERE table_name = 'accounts'::regclass")[0][0], 8)
+            self.assertEqual(self.cluster.query("SELECT count(*) FROM citus_shards WHERE table_name = 'drill.accounts'::regclass")[0][0], 8)
         # By certificate and over TLS only, in both directions.
         self.assertEqual(self.cluster.query("SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL"), [(True,)])
         with self.assertRaises(psycopg2.OperationalError):
@@ -155,24 +162,58 @@ class HighAvailability(unittest.TestCase):
         try:
             begun = time.time()
             before = [set(ledger.acknowledged) for ledger in ledgers]
-            cluster.back_up("drill")
+            point = cluster.back_up()
             self.figures["backed up"] = time.time() - begun
             after = [set(ledger.acknowledged) for ledger in ledgers]
             wait_for("the cluster goes on", lambda: all(len(ledger.acknowledged) > len(a) + 20 for ledger, a in zip(ledgers, after)), 60)
+            # A backup that is newer than the point is of no use for it: the one before is found.
+            later = cluster.back_up("backup")
+            self.assertNotEqual(later, point)
         finally:
             for ledger in ledgers:
                 ledger.stop()
         begun = time.time()
-        query = cluster.restore("drill")
-        self.figures["restored"] = time.time() - begun
-        for ledger, earlier, later in zip(ledgers, before, after):
-            there = set(query("SELECT tenant_id, id FROM transfers", ledger.group))
-            self.assertEqual(query("SELECT sum(amount) FROM accounts", ledger.group)[0][0], ledger.ACCOUNTS * ledger.EACH)
-            self.assertEqual(earlier - there, set(), "what was acknowledged before the point is there")
-            self.assertEqual({t for t in there - later - ledger.unknown if t in ledger.acknowledged}, set(), "what came after is not")
-            self.assertLess(len(there), len(ledger.acknowledged))
+        with cluster.restored(point) as query:
+            self.figures["restored"] = time.time() - begun
+            for ledger, earlier, acknowledged in zip(ledgers, before, after):
+                there = set(query("SELECT tenant_id, id FROM drill.transfers", ledger.group))
+                self.assertEqual(query("SELECT sum(amount) FROM drill.accounts", ledger.group)[0][0], ledger.ACCOUNTS * ledger.EACH)
+                self.assertEqual(earlier - there, set(), "what was acknowledged before the point is there")
+                self.assertEqual({t for t in there - acknowledged - ledger.unknown if t in ledger.acknowledged}, set(), "what came after is not")
+                self.assertLess(len(there), len(ledger.acknowledged))
             # The cluster that it came from has not noticed.
-            self.assertEqual(ledger.check(), (0, 0, 0))
+            for ledger in ledgers:
+                self.assertEqual(ledger.check(), (0, 0, 0))
+            self.assertTrue(self.metadata_follows())
+
+    def test_7_point_without_an_archive_is_none(self):
+        """The log does not reach the repository: no point is promised."""
+        leader = self.cluster.leader(1)
+        stanza = f"{self.cluster.repository}/archive/group-1"
+        os.rename(stanza, stanza + "-away")
+        try:
+            done = self.cluster.backup_script("point", check=False, patience=5)
+            self.assertNotIn("restore point", done)
+        finally:
+            os.rename(stanza + "-away", stanza)
+        wait_for("the log goes on", lambda: self.cluster.query(
+            "SELECT last_archived_time > now() - interval '10 s' OR pg_switch_wal() IS NULL FROM pg_stat_archiver", leader.group)[0][0], 60)
+        self.assertRegex(self.cluster.backup_script("point"), "restore point point-")
+
+    def test_7_renewed_certificate(self):
+        """It is used without a restart, by the server and by Patroni."""
+        leader = self.cluster.leader(0)
+        before, postmaster = self.serials(leader), leader.postmaster()
+        self.cluster.renew_certificate()
+        wait_for("both use the new one", lambda: all(new != old for new, old in zip(self.serials(leader), before)), 60)
+        self.assertEqual(leader.postmaster(), postmaster)
+
+    @staticmethod
+    def serials(node):
+        def of(*words):
+            shown = subprocess.run(["openssl", "s_client", "-connect", *words], input="", capture_output=True, text=True, timeout=10).stdout
+            return subprocess.run(["openssl", "x509", "-noout", "-serial"], input=shown, capture_output=True, text=True).stdout
+        return of(f"{node.address}:{PORT}", "-starttls", "postgres"), of(f"{node.address}:{REST}")
 
     def test_8_pgbouncer_finds_the_new_leader(self):
         """Clients of the pooler lose at most the transactions that ran, and need not connect anew."""
@@ -184,11 +225,53 @@ class HighAvailability(unittest.TestCase):
                 wait_for("the other leads", lambda: cluster.leader(0) and cluster.leader(0) is not old, 60)
             self.during("switch behind PgBouncer", act, dsn=dsn)
 
+    @unittest.skipUnless(CITUS and os.access(COTEST_BINARY, os.X_OK), "Citus, or the program (scripts/test.sh builds it), is missing")
+    def test_8_the_platform_on_it(self):
+        """Set up, migrated, filled and served on a cluster that Patroni keeps, whose list of nodes and settings stay Patroni's."""
+        cluster = self.cluster
+        nodes = cluster.metadata()
+        with cluster.service(0) as host, tempfile.TemporaryDirectory() as folder:
+            where = f"host={host} port={PORT} sslmode=verify-full sslrootcert={cluster.tls}/ca.crt"
+            superuser = f"{where} user=postgres sslcert={cluster.tls}/tls.crt sslkey={cluster.tls}/tls.key"
+            keys = subprocess.run([COTEST_BINARY, "keys", "new"], capture_output=True, text=True, check=True).stdout.split()[-1]
+            environment = {"PATH": "/usr/bin:/bin", "CODITECT_STATE": folder, "CODITECT_DATABASE_URL": where, "CODITECT_CELL_URL": where, "CODITECT_SEALING_KEYS": keys,
+                           **{f"CODITECT_DATABASE_{role}_PASSWORD": secrets.token_hex(16)
+                              for role in ("APP", "OPERATOR", "MAINTENANCE", "MIGRATOR", "IMPORT", "CLUSTER")}}
+
+            def coditect(*words):
+                done = subprocess.run([COTEST_BINARY, *words], capture_output=True, text=True, env=environment, timeout=120)
+                self.assertEqual(done.returncode, 0, f"{words}: {done.stdout[-1500:]}{done.stderr[-1500:]}")
+                return done.stdout
+
+            def verified():
+                """Nothing is wrong but the drill's own tables, which are no tenants'."""
+                done = subprocess.run([COTEST_BINARY, "cluster", "verify", "--rows"], capture_output=True, text=True, env=environment, timeout=120)
+                said = [line for line in (done.stdout + done.stderr).splitlines() if not re.match("looked at|.*: drill\\.(accounts|transfers) is not co-located", line)]
+                self.assertEqual((done.returncode, said), (1, []))
+            coditect("cluster", "init", "--patroni", "--administrator", superuser)
+            coditect("cluster", "init", "--patroni", "--administrator", superuser)  # and again
+            self.assertEqual(cluster.metadata(), nodes)
+            for group in (0, 1):  # nothing is set where a failover would lose it
+                self.assertEqual(cluster.query("SELECT name FROM pg_file_settings WHERE sourcefile LIKE '%auto.conf'", group), [])
+            coditect("bootstrap", "--administrator", superuser, "--cell-administrator", superuser)
+            coditect("migrate", "up")
+            with open(f"{folder}/tenants.csv", "w", encoding="utf-8") as f:
+                f.write("slug,name,owner_email\n" + "".join(f"tenant-{n},T{n},t{n}@example.com\n" for n in range(200)))
+            coditect("tenant", "import", f"{folder}/tenants.csv")
+            verified()
+            # Everything is right after a failover of a worker as well.
+            old = cluster.leader(1)
+            cluster.ctl("switchover", "citus", "--group", "1", "--force")
+            wait_for("the other leads", lambda: cluster.leader(1) and cluster.leader(1) is not old, 60)
+            wait_for("metadata follows", self.metadata_follows, 60)
+            verified()
+            coditect("migrate", "verify")
+
     def test_9_the_ledger_can_tell(self):
         """A check that cannot fail proves nothing."""
         ledger = self.ledgers[0]
         ledger.acknowledged.add((1, -1))
-        self.cluster.query("INSERT INTO transfers VALUES (2, -2); UPDATE accounts SET amount = amount + 1 WHERE tenant_id = 3")
+        self.cluster.query("INSERT INTO drill.transfers VALUES (2, -2); UPDATE drill.accounts SET amount = amount + 1 WHERE tenant_id = 3")
         self.assertEqual(ledger.check(), (1, 1, 1))
 
 

@@ -37,6 +37,8 @@ void add_cluster_commands(Cli& cli) {
                            "HOST:PORT of a worker, as all nodes and the API reach it; repeat it");
   cluster_init->add_option("--node-conninfo", cluster_options.node_conninfo,
                            "libpq options between nodes; default: sslmode=require, timeouts");
+  cluster_init->add_flag("--patroni", cluster_options.patroni,
+                         "the cluster is kept by Patroni: its nodes and settings stay as they are");
   may_dry_run(cluster_init);
   auto* cluster_status = cluster_sub(
       "status", "Nodes, versions, shards, sizes, skew, largest and busiest tenants, warnings");

@@ -114,6 +114,11 @@ int init(const Application& application, ProgramSettings& s, const ClusterOption
          "give --administrator, a superuser's connection string to the coordinator");
   setup.cell = s.database.names.cell;
   setup.node_conninfo = o.node_conninfo;
+  setup.patroni = o.patroni;
+  if (o.patroni && !(o.workers.empty() && o.node_conninfo.empty()))
+    fail(Code::invalid_argument, "invalid_option",
+         "--patroni takes the workers and their options from Patroni: without --worker and "
+         "--node-conninfo");
   setup.dry_run = o.dry_run;
   setup.tables = {application.tables.begin(), application.tables.end()};
   for (const auto& worker : o.workers) {

@@ -87,6 +87,7 @@ struct ClusterOptions {
   std::string state;
   std::string administrator;         ///< a superuser's connection string; init and add-node
   std::vector<std::string> workers;  ///< host:port; init
+  bool patroni = false;              ///< init
   std::string node, address, tenant, name, node_conninfo;
   std::int64_t shard = 0;
   int pieces = 2;
