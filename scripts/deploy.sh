@@ -4,6 +4,8 @@
 # Usage: scripts/deploy.sh ENVIRONMENT [OPTION...]     ENVIRONMENT: dev, staging or production
 #
 #   --image IMAGE      what to run, as REPOSITORY@sha256:DIGEST; without it the one that runs stays
+#   --database-image IMAGE
+#                      the same for the databases, where the environment has Citus (kubernetes/services/citus/Dockerfile)
 #   --only PART        opentofu or kubernetes; default: both, in this order
 #   --yes              do not ask (staging, in a pipeline)
 #   --approve HASH     production: apply the plan with this hash, and no other
@@ -15,7 +17,8 @@
 # dev is changed without asking. staging shows what would change and asks. production shows it, says its hash and
 # changes nothing; with --approve just that is applied. The cloud and the program are approved one after the other.
 #
-# It may be stopped and started again at any point. A roll-out that does not become ready is undone.
+# It may be stopped and started again at any point. A roll-out of the program that does not become ready is undone; one of the
+# databases stops at the first pod that does not, and the others serve.
 # Exit codes: 0 done or nothing to do, 1 failed, 2 wrong use, 3 preflight failed, 4 refused.
 #
 # Examples:
@@ -24,7 +27,7 @@
 #   scripts/deploy.sh production --image ... --approve 3f9a...
 source "$(dirname "$0")/lib/cloud.sh"
 
-yes=no check=no image="" only="" approved="" repository="" name=""
+yes=no check=no image="" database_image="" only="" approved="" repository="" name=""
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) help; exit 0 ;;
@@ -32,6 +35,7 @@ while [ $# -gt 0 ]; do
     --dry-run) dry=yes ;;
     --check) check=yes ;;
     --image) value "$@"; image=$2; shift ;;
+    --database-image) value "$@"; database_image=$2; shift ;;
     --only) value "$@"; only=$2; shift ;;
     --approve) value "$@"; approved=$2; shift ;;
     --bootstrap) value "$@"; repository=$2; shift ;;
@@ -42,8 +46,12 @@ while [ $# -gt 0 ]; do
 done
 use_environment "$name"
 case "$only" in "" | opentofu | kubernetes) ;; *) bad_use "--only is opentofu or kubernetes, not '$only'" ;; esac
-[[ -z "$image" || "$image" =~ ^[a-z0-9.-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$ ]] ||
-  bad_use "--image must be REPOSITORY@sha256:DIGEST: a tag may be another image tomorrow"
+for option in image database_image; do
+  [[ -z "${!option}" || "${!option}" =~ ^[a-z0-9.-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$ ]] ||
+    bad_use "--${option/_/-} must be REPOSITORY@sha256:DIGEST: a tag may be another image tomorrow"
+done
+workers=$(jq '.citus.workers // 0' "$values")
+[ -z "$database_image" ] || [ "$workers" -gt 0 ] || bad_use "--database-image is for environments with Citus, and citus.workers of $environment is 0"
 [ -z "$approved" ] || [ "$environment" = production ] || bad_use "--approve is for production"
 [ "$yes" = no ] || [ "$environment" != production ] || bad_use "production is approved by its plan's hash, not by --yes"
 
@@ -60,10 +68,11 @@ preflight() {
   if [ "$environment" != dev ] && [ -n "$(git -C "$root" status --porcelain)" ]; then
     not_ready "the checkout has changes that are not committed: $environment gets what git has"
   fi
-  if [ -n "$image" ]; then
-    gcloud artifacts docker images describe "$image" --project "$project" --format='value(image_summary.digest)' >/dev/null 2>&1 ||
-      not_ready "there is no image $image"
-  fi
+  local one
+  for one in $image $database_image; do
+    gcloud artifacts docker images describe "$one" --project "$project" --format='value(image_summary.digest)' >/dev/null 2>&1 ||
+      not_ready "there is no image $one"
+  done
   if [ "$environment" = production ] && [ -n "$approved" ]; then
     "$root/scripts/backup.sh" production --check || not_ready "the last backup is too old: scripts/backup.sh production"
   fi
@@ -159,7 +168,15 @@ render() {
     image=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
     [ -n "$image" ] || not_ready "nothing runs yet: say which --image"
   fi
-  kubectl kustomize "$overlay" | sed "s|image: coditect\$|image: ${image:-IMAGE}|" >"$work/objects.yaml"
+  if [ "$workers" -gt 0 ] && [ -z "$database_image" ] && [ "$dry" = no ]; then
+    database_image=$(kubectl --namespace "$namespace" get statefulset citus-0 -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
+    [ -n "$database_image" ] || not_ready "no database runs yet: say which --database-image"
+  fi
+  local folders
+  folders=$(find "$overlay" -name 'group-*' | wc -l)
+  [ "$folders" -eq $((workers == 0 ? 0 : workers + 1)) ] ||
+    not_ready "kubernetes/overlays/$environment/citus has not the groups of citus.workers = $workers: scripts/scale.sh $environment citus --workers $workers"
+  kubectl kustomize "$overlay" | sed "s|image: coditect\$|image: ${image:-IMAGE}|; s|image: citus\$|image: ${database_image:-DATABASE_IMAGE}|" >"$work/objects.yaml"
   # Not part of the overlay: it would leave the administrator's password in the cluster.
   mkdir -p "$work/kubernetes/overlays/bootstrap"
   cp "$overlay/environment.env" "$work/kubernetes/overlays/bootstrap/"
@@ -177,7 +194,10 @@ END
   kubectl kustomize "$work/kubernetes/overlays/bootstrap" | sed "s|image: coditect\$|image: ${image:-IMAGE}|" >"$work/bootstrap.yaml"
   # What must be there before the database is touched, the migrations, and what runs after them.
   pick '!/^kind: (Deployment|HorizontalPodAutoscaler|HTTPRoute|Job)$/' <"$work/objects.yaml" >"$work/first.yaml"
-  pick '/^kind: Job$/' <"$work/objects.yaml" >"$work/migrate.yaml"
+  local job
+  for job in cluster-init migrate; do
+    pick '/^kind: Job$/' <"$work/objects.yaml" | pick "/^  name: $job\$/" >"$work/$job.yaml"
+  done
   pick '/^kind: (Deployment|HorizontalPodAutoscaler|HTTPRoute)$/' <"$work/objects.yaml" >"$work/last.yaml"
 }
 
@@ -191,6 +211,20 @@ sealing_keys() {
     # As `coditect keys new` makes them: an id and 32 bytes in base64.
     printf 'k%s:%s' "$(openssl rand -hex 3)" "$(openssl rand -base64 32)" |
       gcloud secrets versions add coditect-sealing-keys --project "$project" --data-file=-
+  fi
+}
+
+# The databases are there, know each other, and have a backup.
+apply_citus() {
+  local group
+  for ((group = 0; group <= workers; group++)); do
+    kube rollout status "statefulset/citus-$group" --timeout=1800s
+  done
+  run_job cluster-init "$work/cluster-init.yaml"
+  if [ "$dry" = yes ] || [ -z "$(kubectl --namespace "$namespace" get cronjob citus-backup -o 'jsonpath={.status.lastSuccessfulTime}')" ]; then
+    # Until there is one the log piles up on the nodes' disks.
+    kube delete job citus-backup-first --ignore-not-found
+    kube create job citus-backup-first --from=cronjob/citus-backup
   fi
 }
 
@@ -221,6 +255,7 @@ apply_kubernetes() {
   run_job bootstrap "$work/bootstrap.yaml"
   # The administrator's password is in the cluster for as long as it is needed.
   kube delete externalsecret bootstrap --ignore-not-found
+  [ "$workers" -eq 0 ] || apply_citus
   run_job migrate "$work/migrate.yaml"
   run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/last.yaml"
   if ! kube rollout status deployment/backend --timeout=600s; then

@@ -118,6 +118,46 @@ case "$part" in
   *) bad_use "there is no part '$part': api, nodes, cloudsql, redis or citus" ;;
 esac
 
+# A folder for each Patroni group of the values in $1: its size is a part of its node's. What it takes: kubernetes/services/citus/group.
+citus_groups() { # VALUES FOLDER
+  jq -r '
+    def machine: capture("^(?<family>[a-z0-9]+-(?<kind>[a-z]+))-(?<cpu>[0-9]+)$") | (.cpu | tonumber) as $cpu
+      | {cpu: ([$cpu - 1, 1] | max), memory: ($cpu * {standard: 4, highmem: 8, highcpu: 1}[.kind] * 3 / 4 * 1024 | floor)};
+    .citus | .workers as $workers | (.coordinator_machine_type // "n2-standard-4" | machine) as $c | (.worker_machine_type // "n2-highmem-4" | machine) as $w
+      | (if $workers > 0 then [0, 3, "citus-coordinator", $c.cpu, $c.memory, 50] else empty end),
+        (range($workers) | [. + 1, ($root.citus.worker_replicas // 2), "citus-worker", $w.cpu, $w.memory, ($root.citus.worker_disk_gb // 500)])
+      | @tsv' --argjson root "$(cat "$1")" "$1" | {
+    rm -rf "$2"
+    mkdir -p "$2"
+    local resources="" number replicas pool cpu memory disk index hosts=""
+    while IFS=$'\t' read -r number replicas pool cpu memory disk; do
+      mkdir "$2/group-$number"
+      cat >"$2/group-$number/kustomization.yaml" <<END
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+components: [../../../../services/citus/group]
+configMapGenerator:
+  - name: group-$number
+    literals: [NUMBER=$number, LEADER=citus-$number, PODS=citus-$number-pods, NAMESPACE=$namespace, REPLICAS=$replicas, POOL=$pool, CPU=$cpu, MEMORY=${memory}Mi, DISK=${disk}Gi]
+    options: {disableNameSuffixHash: true, annotations: {config.kubernetes.io/local-config: "true"}}
+END
+      resources+="  - group-$number"$'\n'
+      for ((index = 0; index < replicas; index++)); do hosts+="$number citus-$number-$index.citus-$number-pods"$'\n'; done
+    done
+    printf '%s' "$hosts" >"$2/hosts"
+    cat >"$2/kustomization.yaml" <<END
+# Written by scripts/scale.sh from opentofu/environments/$environment/terraform.tfvars.json.
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+$resources  - ../../../services/citus
+configMapGenerator:
+  - name: citus-hosts
+    files: [hosts]
+END
+  }
+}
+
 changed=no
 replace() { # NEW OLD
   if ! diff -u --label "${2#"$root"/}" --label "${2#"$root"/}" "$2" "$1"; then
@@ -127,5 +167,16 @@ replace() { # NEW OLD
   fi
 }
 if [ "$part" = api ]; then replace "$work/overlay.yaml" "$overlay"; else replace "$new" "$values"; fi
+if [ "$part" = citus ] && [ "$(jq .citus.workers "$new")" -gt 0 ]; then
+  groups=$root/kubernetes/overlays/$environment/citus
+  citus_groups "$new" "$work/citus"
+  if [ -d "$groups" ] || [ "$dry" = no ]; then diff -ruN "$groups" "$work/citus" || changed=yes; fi
+  if [ "$dry" = no ] && [ $changed = yes ]; then
+    rm -rf "$groups.new"
+    cp -r "$work/citus" "$groups.new"
+    rm -rf "$groups"
+    mv "$groups.new" "$groups"
+  fi
+fi
 [ $changed = yes ] || { say "that is the size it has"; exit 0; }
 if [ "$dry" = yes ]; then say "nothing was written"; else say "written. Commit it, then: scripts/deploy.sh $environment"; fi

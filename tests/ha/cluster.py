@@ -329,6 +329,7 @@ class Cluster:
             yield "127.0.8.1"
         finally:
             done.set()
+            listener.shutdown(socket.SHUT_RDWR)  # or accept() would keep the address
             listener.close()
 
     @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Every overlay is rendered, decoded strictly, held against the restricted Pod Security Standard and this project's own
 rules, and its network policies are turned into a list of who may connect to whom."""
+import json
 import os
 import pathlib
 import re
@@ -18,8 +19,8 @@ def find(program):
     return shutil.which(program) or next((f"{p}/{program}" for p in places if os.access(f"{p}/{program}", os.X_OK)), None)
 
 
-def render(path):
-    done = subprocess.run(["kubectl", "kustomize", f"{ROOT}/{path}"], capture_output=True, text=True)
+def render(path, root=ROOT):
+    done = subprocess.run(["kubectl", "kustomize", f"{root}/{path}"], capture_output=True, text=True)
     if done.returncode:
         raise AssertionError(f"{path}: {done.stderr}")
     return done.stdout
@@ -27,7 +28,7 @@ def render(path):
 
 def deployed(environment):
     """As scripts/deploy.sh applies it: with the image's digest."""
-    return re.sub(r"image: coditect$", f"image: {DIGEST}", render(f"kubernetes/overlays/{environment}"), flags=re.M)
+    return re.sub(r"image: (coditect|citus)$", f"image: {DIGEST}", render(f"kubernetes/overlays/{environment}"), flags=re.M)
 
 
 @unittest.skipUnless(shutil.which("kubectl"), "kubectl is not installed")
@@ -38,19 +39,54 @@ class Rendered(unittest.TestCase):
 
     def test_nothing_is_left_to_fill_in(self):
         for environment in ENVIRONMENTS:
-            for word in ("PROJECT", "REGION", "api.example.com", "10.0.0.0/32"):
+            for word in ("PROJECT", "REGION", "api.example.com", "10.0.0.0/32", ": BUCKET", ": DISKS_KEY", "POOL", "citus-N"):
                 text = re.sub(r"^kind: ConfigMap(.|\n)*?^---", "", re.sub(r"^  [A-Z_]+: .*$", "", render(f"kubernetes/overlays/{environment}"), flags=re.M), flags=re.M)
-                self.assertNotIn(word, text, environment)
+                self.assertFalse(word in text, (word, environment))
 
     def test_environments_differ_in_size_and_addresses_only(self):
-        def plain(environment):
-            text = render(f"kubernetes/overlays/{environment}").replace(f"coditect-{environment}", "coditect-ENV")
+        def plain(environment, root=ROOT):
+            text = render(f"kubernetes/overlays/{environment}", root).replace(f"coditect-{environment}", "coditect-ENV")
+            # Groups, whose number is a size.
+            text = "".join(d + "---\n" for d in text.split("---\n") if not re.search(r"^  name: citus-(?!0|1)\d", d, re.M))
             text = re.sub(r"(min|max)Replicas: \d+", r"\1Replicas: N", text)
-            text = re.sub(r"requests\.(cpu|memory): \S+", r"requests.\1: N", text)
+            text = re.sub(r"(requests|limits)\.(cpu|memory): \S+|pods: \"\d+\"|replicas: \d", "N", text)
+            text = re.sub(r"(cpu|memory|storage): \S+", r"\1: N", text)
             text = re.sub(r"api\.(dev\.|staging\.)?coditect\.example", "HOST", text)
-            return re.sub(r"10\.\d+\.\d+\.0/20", "PRIVATE", text)
-        self.assertEqual(plain("dev"), plain("staging"))
-        self.assertEqual(plain("dev"), plain("production"))
+            text = re.sub(r"(citus-hosts)-\w+$|^    [0-9] citus-\S+\n", r"\1", text, flags=re.M)
+            return re.sub(r"10\.\d+\.\d+\.0/(20|28)", r"RANGE/\1", text)
+        self.assertEqual(plain("staging"), plain("production"))
+        with tempfile.TemporaryDirectory() as folder:  # staging without Citus is dev
+            shutil.copytree(f"{ROOT}/kubernetes", f"{folder}/kubernetes")
+            path = pathlib.Path(f"{folder}/kubernetes/overlays/staging/kustomization.yaml")
+            path.write_text(re.sub(r"^  - (citus|../../components/citus)\n", "", path.read_text(), flags=re.M))
+            self.assertEqual(plain("dev"), plain("staging", folder))
+
+    def test_groups_are_those_of_the_values(self):
+        """scripts/scale.sh has nothing left to write."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("scripts", "opentofu", "kubernetes"):
+                shutil.copytree(f"{ROOT}/{name}", f"{folder}/{name}", symlinks=True, ignore=shutil.ignore_patterns(".terraform"))
+            for environment in ENVIRONMENTS:
+                with open(f"{ROOT}/opentofu/environments/{environment}/terraform.tfvars.json", encoding="utf-8") as f:
+                    workers = json.load(f)["citus"]["workers"]
+                if workers:
+                    done = subprocess.run([f"{folder}/scripts/scale.sh", environment, "citus", "--workers", str(workers)], capture_output=True, text=True)
+                    self.assertIn("that is the size it has", done.stdout + done.stderr)
+                self.assertEqual(len(re.findall(r"^kind: StatefulSet$", render(f"kubernetes/overlays/{environment}"), re.M)), workers and workers + 1)
+
+    def test_patroni_has_what_a_node_must_be_set_to(self):
+        """citus/setup says what nodes need; on servers that Patroni keeps nothing else may set it."""
+        with open(f"{ROOT}/kubernetes/services/citus/patroni.yml", encoding="utf-8") as f:
+            parameters = {k: v.strip('"').split("  #")[0] for k, v in re.findall(r"^        ([a-z_.]+): (.*)$", f.read(), re.M)}
+        with open(f"{ROOT}/citus/setup/settings.conf", encoding="utf-8") as f:
+            for name, value in re.findall(r"^([a-z_.]+) = (.*)$", f.read(), re.M):
+                self.assertEqual(parameters.get(name), value, name)
+        with open(f"{ROOT}/citus/setup/restart.conf", encoding="utf-8") as f:
+            for name, how, value in re.findall(r"^([a-z_]+) (\S+) (\S+)$", f.read(), re.M):
+                if how == ">=":
+                    self.assertGreaterEqual(int(parameters[name]), int(value), name)
+                elif name != "shared_preload_libraries":  # which Patroni adds
+                    self.assertEqual(parameters[name], value, name)
 
     def test_what_a_scaler_asks_for_is_given_by_the_adapter(self):
         with open(f"{ROOT}/kubernetes/charts/prometheus-adapter.yaml", encoding="utf-8") as f:
@@ -86,7 +122,7 @@ PLANTED = [
     ("two limits, of which Kong runs one", lambda text: text.replace("plugin: correlation-id", "plugin: rate-limiting"), None,
      "two plugins of the kind rate-limiting"),
     ("replicas that undo the scaler's", "replicas: 2\n  revisionHistoryLimit: 3", "revisionHistoryLimit: 3", "would undo the scaler's number"),
-    ("a quota without room", 'requests.cpu: "8"', 'requests.cpu: "64"', "has no room for 40 pods"),
+    ("a quota without room", 'requests.cpu: "8"', 'requests.cpu: "112"', "requests.cpu of 8 has no room"),
     ("all rights of the cluster", "kind: ClusterRole\n  name: deployer\nsubjects", "kind: Role\n  name: deployer\nsubjects", "is not a Role of this namespace"),
     ("an image before the image", lambda text: text.replace("      containers:\n", "      initContainers:\n      - image: busybox:latest\n        name: first\n      containers:\n", 1),
      None, "busybox:latest has no digest"),
@@ -100,6 +136,18 @@ PLANTED = [
     ("a password written down", "- name: CODITECT_DATABASE_APP_PASSWORD\n          value: hunter2\n        - name: CODITECT_HTTP_HOST", "- name: CODITECT_HTTP_HOST", "written down"),
     ("no time to drain", "terminationGracePeriodSeconds: 0", "terminationGracePeriodSeconds: 60", "leaves no time to drain"),
     ("pod security that only warns", "pod-security.kubernetes.io/enforce: baseline", "pod-security.kubernetes.io/enforce: restricted", "pod security is not enforced"),
+    ("no time for a last checkpoint", "terminationGracePeriodSeconds: 0", "terminationGracePeriodSeconds: 180", "too short for a last checkpoint"),
+    ("databases that share a node", lambda text: re.sub(r"      affinity:\n(        .*\n)+", "", text), None, "two of its pods may be on one node"),
+    ("a group in one zone", "whenUnsatisfiable: ScheduleAnyway", "whenUnsatisfiable: DoNotSchedule", "two of its pods may be in one zone"),
+    ("data that goes with the pod", lambda text: re.sub(r"  volumeClaimTemplates:\n(  [- ] .*\n)+", "", text), None, "would be gone with the pod"),
+    ("a disk that goes with its claim", "reclaimPolicy: Delete", "reclaimPolicy: Retain", "would be deleted with its claim"),
+    ("one budget for several groups", lambda text: re.sub(r"(apiVersion: policy/v1\n(?:.*\n)*?  name: citus-1\n(?:.*\n)*?)      citus-group: \"1\"\n", r"\1", text), None,
+     "each would wait for the other"),
+    ("the address of a pod", "value: $(PATRONI_KUBERNETES_POD_IP):5432", "value: $(PATRONI_NAME).$(SERVICE).$(PATRONI_KUBERNETES_NAMESPACE).svc:5432", "another one after each restart"),
+    ("pods without names", "serviceName: citus-1\n", "serviceName: citus-1-pods\n", "is no headless Service of theirs"),
+    ("a signer that is not there", "kind: Issuer\n    name: nobody\n  privateKey", "kind: Issuer\n    name: citus\n  privateKey", "there is no Issuer/nobody"),
+    ("an account of elsewhere", "kind: ServiceAccount\n  name: citus\n  namespace: default", "kind: ServiceAccount\n  name: citus\n  namespace: coditect-production", "of the namespace 'default'"),
+    ("a configuration that is not there", "name: citus-nothing\n        image", "name: citus-repository\n        image", "there is no ConfigMap/citus-nothing"),
     ("a store that is not there", lambda text: re.sub(r"(secretStoreRef:\n +kind: SecretStore\n +name: )secret-manager", r"\1missing", text), None,
      "there is no SecretStore/missing"),
 ]
@@ -124,13 +172,13 @@ class Checked(unittest.TestCase):
             for name in ("scripts", "opentofu", "kubernetes"):
                 shutil.copytree(f"{ROOT}/{name}", f"{folder}/{name}", symlinks=True, ignore=shutil.ignore_patterns(".terraform"))
             for environment in ENVIRONMENTS:
-                subprocess.run([f"{folder}/scripts/deploy.sh", environment, "--dry-run", "--image", DIGEST], check=True, capture_output=True)
+                subprocess.run([f"{folder}/scripts/deploy.sh", environment, "--dry-run", "--image", DIGEST, *(["--database-image", DIGEST] if environment != "dev" else [])], check=True, capture_output=True)
                 objects, bootstrap = (pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("objects", "bootstrap"))
                 self.assertEqual(objects.rstrip("\n"), deployed(environment).rstrip("\n"))
                 bootstrap = re.sub(r"^apiVersion: v1\n(?:(?!^---).*\n)*?kind: ConfigMap\n(?:(?!^---).*\n)*?---\n", "", bootstrap, flags=re.M)
                 self.assertIn("kind: Job", bootstrap)
                 self.assertEqual(self.check(objects + "\n---\n" + bootstrap), "", environment)
-                stages = "".join(pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("first", "migrate", "last"))
+                stages = "".join(pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("first", "cluster-init", "migrate", "last"))
                 self.assertEqual(sorted(re.findall(r"^kind: .*", stages, re.M)), sorted(re.findall(r"^kind: .*", objects, re.M)))
 
     def test_planted_mistakes_are_found(self):
@@ -154,9 +202,14 @@ class Checked(unittest.TestCase):
                     f.write(found)
             with open(path, encoding="utf-8") as f:
                 self.assertEqual(found, f.read(), environment)
+            inside = f"coditect-{environment}"
             into = [line for line in found.split("Ingress Exposure:")[1].splitlines() if "<=" in line]
-            self.assertEqual({re.search(r"<= (\w+)/", line).group(1) for line in into}, {"kong", "monitoring"})
+            self.assertEqual({re.search(r"<= ([\w-]+)/", line).group(1) for line in into} - {inside}, {"kong", "monitoring"})
             self.assertNotIn("0.0.0.0-255.255.255.255", found)
+            # Strangers reach the API only, and databases are reached by what needs them.
+            self.assertEqual({re.match(r"\S+/([a-z0-9-]+)\[", line).group(1) for line in into if "<= kong/" in line}, {"backend"})
+            users = set(re.findall(r"/([a-z-]+)(?:-\d)?\[\w+\] => [\w-]+/citus-\d\[", found))
+            self.assertEqual(users, set() if environment == "dev" else {"backend", "citus", "citus-backup", "citus-restore-point", "cluster-init", "migrate", "pgbouncer"})
 
 
 if __name__ == "__main__":

@@ -304,7 +304,7 @@ class Planned(unittest.TestCase):
         self.assertLessEqual(wanted, readable)
 
     def render(self, environment):
-        folders = (f"{ROOT}/kubernetes/overlays/{environment}", f"{ROOT}/kubernetes/jobs/migrate", f"{ROOT}/kubernetes/services/backend")
+        folders = (f"{ROOT}/kubernetes/{folder}" for folder in (f"overlays/{environment}", "jobs/bootstrap", "jobs/cluster-init", "jobs/migrate", "services/backend", "services/citus"))
         return "".join(path.read_text() for folder in folders for path in pathlib.Path(folder).glob("*.yaml"))
 
     def sizes(self, plan, environment):

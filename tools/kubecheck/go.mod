@@ -3,6 +3,7 @@ module coditect.example/tools/kubecheck
 go 1.24.2
 
 require (
+	github.com/cert-manager/cert-manager v1.18.2
 	github.com/external-secrets/external-secrets v0.16.2
 	github.com/np-guard/netpol-analyzer v1.4.4
 	k8s.io/api v0.33.2
@@ -52,10 +53,10 @@ require (
 	github.com/xlab/treeprint v1.2.0 // indirect
 	golang.org/x/net v0.39.0 // indirect
 	golang.org/x/oauth2 v0.29.0 // indirect
-	golang.org/x/sync v0.13.0 // indirect
-	golang.org/x/sys v0.32.0 // indirect
-	golang.org/x/term v0.31.0 // indirect
-	golang.org/x/text v0.24.0 // indirect
+	golang.org/x/sync v0.14.0 // indirect
+	golang.org/x/sys v0.33.0 // indirect
+	golang.org/x/term v0.32.0 // indirect
+	golang.org/x/text v0.25.0 // indirect
 	golang.org/x/time v0.11.0 // indirect
 	gomodules.xyz/jsonpatch/v2 v2.5.0 // indirect
 	google.golang.org/protobuf v1.36.6 // indirect

@@ -15,6 +15,7 @@ import (
 	"sort"
 	"strings"
 
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
 	"github.com/np-guard/netpol-analyzer/pkg/netpol/connlist"
 	appsv1 "k8s.io/api/apps/v1"
@@ -24,6 +25,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	psa "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
@@ -60,7 +62,13 @@ type objects struct {
 	templates  map[string]template // "Deployment/backend"
 	services   map[string]corev1.Service
 	accounts   map[string]bool
+	trusted    map[string]bool // accounts that a RoleBinding gives rights to
 	secrets    map[string]bool
+	configs    map[string]bool
+	issuers    map[string]bool
+	classes    map[string]bool
+	sets       []appsv1.StatefulSet
+	certs      []certmanagerv1.Certificate
 	stores     map[string]bool
 	plugins    map[string]string // name -> kind
 	quota      corev1.ResourceList
@@ -77,7 +85,8 @@ type objects struct {
 
 type template struct {
 	pod    corev1.PodTemplateSpec
-	serves bool // runs for good
+	serves bool  // runs for good
+	count  int64 // of pods, when the object says it
 }
 
 func (o *objects) problem(format string, a ...any) {
@@ -104,10 +113,11 @@ func (o *objects) read(document []byte) {
 		return
 	}
 	name := head.Kind + "/" + head.Metadata.Name
-	if head.Kind != "Namespace" && head.Metadata.Namespace == "" {
+	clusterWide := head.Kind == "Namespace" || head.Kind == "StorageClass"
+	if !clusterWide && head.Metadata.Namespace == "" {
 		o.problem("%s: in no namespace", name)
 	}
-	if head.Kind != "Namespace" {
+	if !clusterWide {
 		o.inside[head.Metadata.Namespace] = true
 	}
 	switch head.APIVersion + " " + head.Kind {
@@ -123,7 +133,7 @@ func (o *objects) read(document []byte) {
 			}
 		})
 	case "v1 ConfigMap":
-		decode(o, name, document, func(corev1.ConfigMap) {})
+		decode(o, name, document, func(x corev1.ConfigMap) { o.configs[x.Name] = true })
 	case "v1 Secret":
 		o.problem("%s: a secret is written down; use an ExternalSecret", name)
 	case "v1 ResourceQuota":
@@ -132,19 +142,28 @@ func (o *objects) read(document []byte) {
 		decode(o, name, document, func(corev1.LimitRange) {})
 	case "apps/v1 Deployment":
 		decode(o, name, document, func(x appsv1.Deployment) {
-			o.templates[name] = template{x.Spec.Template, true}
+			count := int64(0)
+			if x.Spec.Replicas != nil {
+				count = int64(*x.Spec.Replicas)
+			}
+			o.templates[name] = template{x.Spec.Template, true, count}
 			o.replicas[name] = x.Spec.Replicas != nil
 			selects(o, name, x.Spec.Selector, x.Spec.Template)
 		})
 	case "apps/v1 StatefulSet":
 		decode(o, name, document, func(x appsv1.StatefulSet) {
-			o.templates[name] = template{x.Spec.Template, true}
+			o.sets = append(o.sets, x)
+			count := int64(1)
+			if x.Spec.Replicas != nil {
+				count = int64(*x.Spec.Replicas)
+			}
+			o.templates[name] = template{x.Spec.Template, true, count}
 			selects(o, name, x.Spec.Selector, x.Spec.Template)
 		})
 	case "batch/v1 Job":
-		decode(o, name, document, func(x batchv1.Job) { o.templates[name] = template{x.Spec.Template, false} })
+		decode(o, name, document, func(x batchv1.Job) { o.templates[name] = template{x.Spec.Template, false, 1} })
 	case "batch/v1 CronJob":
-		decode(o, name, document, func(x batchv1.CronJob) { o.templates[name] = template{x.Spec.JobTemplate.Spec.Template, false} })
+		decode(o, name, document, func(x batchv1.CronJob) { o.templates[name] = template{x.Spec.JobTemplate.Spec.Template, false, 1} })
 	case "policy/v1 PodDisruptionBudget":
 		decode(o, name, document, func(x policyv1.PodDisruptionBudget) { o.budgets = append(o.budgets, x) })
 	case "networking.k8s.io/v1 NetworkPolicy":
@@ -159,6 +178,12 @@ func (o *objects) read(document []byte) {
 				o.problem("%s: it gives %s/%s, which is not a Role of this namespace", name, x.RoleRef.Kind, x.RoleRef.Name)
 			}
 			for _, s := range x.Subjects {
+				if s.Kind == "ServiceAccount" && s.Namespace != x.Namespace {
+					o.problem("%s: it gives the account %s of the namespace '%s' something", name, s.Name, s.Namespace)
+				}
+				if s.Kind == "ServiceAccount" {
+					o.trusted[s.Name] = true
+				}
 				if s.Kind == "Group" {
 					o.problem("%s: it gives a whole group, %s, something", name, s.Name)
 				}
@@ -173,6 +198,20 @@ func (o *objects) read(document []byte) {
 		})
 	case "external-secrets.io/v1 SecretStore":
 		decode(o, name, document, func(x esv1.SecretStore) { o.stores[x.Name] = true })
+	case "cert-manager.io/v1 Issuer":
+		decode(o, name, document, func(x certmanagerv1.Issuer) { o.issuers[x.Name] = true })
+	case "cert-manager.io/v1 Certificate":
+		decode(o, name, document, func(x certmanagerv1.Certificate) {
+			o.certs = append(o.certs, x)
+			o.secrets[x.Spec.SecretName] = true
+		})
+	case "storage.k8s.io/v1 StorageClass":
+		decode(o, name, document, func(x storagev1.StorageClass) {
+			o.classes[x.Name] = true
+			if x.ReclaimPolicy == nil || *x.ReclaimPolicy != corev1.PersistentVolumeReclaimRetain {
+				o.problem("%s: a disk would be deleted with its claim", name)
+			}
+		})
 	case "configuration.konghq.com/v1 KongPlugin":
 		decode(o, name, document, func(x KongPlugin) { o.plugin(name, x) })
 	default:
@@ -269,7 +308,7 @@ func (o *objects) relate() {
 		if s.Spec.Type == corev1.ServiceTypeNodePort || s.Spec.Type == corev1.ServiceTypeLoadBalancer {
 			o.problem("Service/%s: %s opens it to the world", s.Name, s.Spec.Type)
 		}
-		found := false
+		found := len(s.Spec.Selector) == 0 // who keeps its endpoints is another program
 		for _, t := range o.templates {
 			found = found || (len(s.Spec.Selector) > 0 && matches(metav1.LabelSelector{MatchLabels: s.Spec.Selector}, t.pod.Labels))
 		}
@@ -284,7 +323,18 @@ func (o *objects) relate() {
 		if h.Spec.MinReplicas != nil && *h.Spec.MinReplicas > h.Spec.MaxReplicas {
 			o.problem("HorizontalPodAutoscaler/%s: minReplicas is above maxReplicas", h.Name)
 		}
-		o.room(h)
+		if o.replicas[h.Spec.ScaleTargetRef.Kind+"/"+h.Spec.ScaleTargetRef.Name] {
+			o.problem("%s/%s: replicas would undo the scaler's number with each release", h.Spec.ScaleTargetRef.Kind, h.Spec.ScaleTargetRef.Name)
+		}
+	}
+	o.room()
+	for _, s := range o.sets {
+		o.stateful(s)
+	}
+	for _, c := range o.certs {
+		if c.Spec.IssuerRef.Kind == "Issuer" && !o.issuers[c.Spec.IssuerRef.Name] {
+			o.problem("Certificate/%s: there is no Issuer/%s", c.Name, c.Spec.IssuerRef.Name)
+		}
 	}
 	for _, b := range o.budgets {
 		found := false
@@ -323,31 +373,96 @@ func (o *objects) relate() {
 	}
 }
 
-// Whether the namespace's quota has room for the most pods and one more during a roll-out; and who
-// says how many they are.
-func (o *objects) room(h autoscalingv2.HorizontalPodAutoscaler) {
-	target := h.Spec.ScaleTargetRef.Kind + "/" + h.Spec.ScaleTargetRef.Name
-	if o.replicas[target] {
-		o.problem("%s: replicas would undo the scaler's number with each release", target)
+// Whether the namespace's quota has room for the most pods of everything, with one more of what is rolled out.
+func (o *objects) room() {
+	most := map[string]int64{}
+	for name, t := range o.templates {
+		most[name] = t.count
 	}
-	for resource, given := range map[corev1.ResourceName]corev1.ResourceName{"requests.cpu": "cpu", "requests.memory": "memory"} {
-		quota, limited := o.quota[resource]
-		if !limited {
+	for _, h := range o.scalers {
+		most[h.Spec.ScaleTargetRef.Kind+"/"+h.Spec.ScaleTargetRef.Name] = int64(h.Spec.MaxReplicas)
+	}
+	needs := func(given func(corev1.ResourceRequirements) int64) (need int64) {
+		for name, t := range o.templates {
+			count := most[name]
+			if strings.HasPrefix(name, "Deployment/") {
+				count++
+			}
+			for _, c := range t.pod.Spec.Containers {
+				need += given(c.Resources) * count
+			}
+		}
+		return need
+	}
+	for resource, need := range map[corev1.ResourceName]int64{
+		"requests.cpu":    needs(func(r corev1.ResourceRequirements) int64 { return r.Requests.Cpu().MilliValue() }),
+		"requests.memory": needs(func(r corev1.ResourceRequirements) int64 { return r.Requests.Memory().MilliValue() }),
+		"limits.memory":   needs(func(r corev1.ResourceRequirements) int64 { return r.Limits.Memory().MilliValue() }),
+	} {
+		if quota, limited := o.quota[resource]; limited && need > quota.MilliValue() {
+			o.problem("ResourceQuota: %s of %s has no room for the most pods, which need %d thousandths", resource, quota.String(), need)
+		}
+	}
+	var pods int64
+	for name, count := range most {
+		pods += count
+		if strings.HasPrefix(name, "Deployment/") {
+			pods++
+		}
+	}
+	if quota, limited := o.quota["pods"]; limited && pods > quota.Value() {
+		o.problem("ResourceQuota: pods of %s has no room for %d", quota.String(), pods)
+	}
+}
+
+// What holds data.
+func (o *objects) stateful(s appsv1.StatefulSet) {
+	name := "StatefulSet/" + s.Name
+	if service, ok := o.services[s.Spec.ServiceName]; !ok || service.Spec.ClusterIP != corev1.ClusterIPNone || !matches(metav1.LabelSelector{MatchLabels: service.Spec.Selector}, s.Spec.Template.Labels) {
+		o.problem("%s: its pods have no names: %s is no headless Service of theirs", name, s.Spec.ServiceName)
+	}
+	for _, c := range s.Spec.Template.Spec.Containers {
+		for _, e := range c.Env {
+			if strings.HasSuffix(e.Name, "CONNECT_ADDRESS") && (e.ValueFrom != nil || strings.Contains(e.Value, "IP")) {
+				o.problem("%s: %s is an address that is another one after each restart: use the pod's name", name, e.Name)
+			}
+		}
+	}
+	if len(s.Spec.VolumeClaimTemplates) == 0 {
+		o.problem("%s: its data would be gone with the pod", name)
+	}
+	for _, v := range s.Spec.VolumeClaimTemplates {
+		if v.Spec.StorageClassName == nil || !o.classes[*v.Spec.StorageClassName] {
+			o.problem("%s: there is no such StorageClass for %s", name, v.Name)
+		}
+	}
+	if grace := s.Spec.Template.Spec.TerminationGracePeriodSeconds; grace == nil || *grace < 120 {
+		o.problem("%s: terminationGracePeriodSeconds is too short for a last checkpoint", name)
+	}
+	affinity := s.Spec.Template.Spec.Affinity
+	if affinity == nil || affinity.PodAntiAffinity == nil || len(affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution) == 0 {
+		o.problem("%s: two of its pods may be on one node", name)
+	}
+	for _, c := range s.Spec.Template.Spec.TopologySpreadConstraints {
+		if c.WhenUnsatisfiable != corev1.DoNotSchedule {
+			o.problem("%s: two of its pods may be in one zone", name)
+		}
+	}
+	for _, b := range o.budgets {
+		if b.Spec.Selector == nil || !matches(*b.Spec.Selector, s.Spec.Template.Labels) {
 			continue
 		}
-		var need int64
-		for _, c := range o.templates[target].pod.Spec.Containers {
-			need += c.Resources.Requests.Name(given, "").MilliValue()
-		}
-		if need*int64(h.Spec.MaxReplicas+1) > quota.MilliValue() {
-			o.problem("ResourceQuota: %s of %s has no room for %d pods of %s and one more", resource, quota.String(), h.Spec.MaxReplicas, target)
+		for other, t := range o.templates {
+			if other != name && matches(*b.Spec.Selector, t.pod.Labels) {
+				o.problem("%s: its budget, %s, is also that of %s: each would wait for the other", name, b.Name, other)
+			}
 		}
 	}
 }
 
 func (o *objects) workload(name string, t template) {
 	spec := t.pod.Spec
-	if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
+	if (spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken) && !o.trusted[spec.ServiceAccountName] {
 		o.problem("%s: automountServiceAccountToken is not false", name)
 	}
 	if spec.ServiceAccountName != "" && !o.accounts[spec.ServiceAccountName] {
@@ -375,6 +490,29 @@ func (o *objects) workload(name string, t template) {
 		for _, from := range c.EnvFrom {
 			if from.SecretRef != nil && !o.secrets[from.SecretRef.Name] {
 				o.problem("%s: nothing makes the secret %s", name, from.SecretRef.Name)
+			}
+			if from.ConfigMapRef != nil && !o.configs[from.ConfigMapRef.Name] {
+				o.problem("%s: there is no ConfigMap/%s", name, from.ConfigMapRef.Name)
+			}
+		}
+	}
+	for _, v := range spec.Volumes {
+		sources := []corev1.VolumeProjection{{}}
+		if v.Secret != nil {
+			sources[0].Secret = &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: v.Secret.SecretName}}
+		}
+		if v.ConfigMap != nil {
+			sources[0].ConfigMap = &corev1.ConfigMapProjection{LocalObjectReference: v.ConfigMap.LocalObjectReference}
+		}
+		if v.Projected != nil {
+			sources = v.Projected.Sources
+		}
+		for _, s := range sources {
+			if s.Secret != nil && !o.secrets[s.Secret.Name] {
+				o.problem("%s: nothing makes the secret %s", name, s.Secret.Name)
+			}
+			if s.ConfigMap != nil && !o.configs[s.ConfigMap.Name] {
+				o.problem("%s: there is no ConfigMap/%s", name, s.ConfigMap.Name)
 			}
 		}
 	}
@@ -518,6 +656,7 @@ func main() {
 		os.Exit(2)
 	}
 	o := &objects{templates: map[string]template{}, services: map[string]corev1.Service{}, accounts: map[string]bool{}, secrets: map[string]bool{},
+		trusted: map[string]bool{}, configs: map[string]bool{}, issuers: map[string]bool{}, classes: map[string]bool{},
 		stores: map[string]bool{}, plugins: map[string]string{}, replicas: map[string]bool{}, namespaces: map[string]corev1.Namespace{}, inside: map[string]bool{}}
 	for _, document := range all {
 		o.read(document)

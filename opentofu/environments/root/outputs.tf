@@ -7,6 +7,9 @@ output "kubernetes_environment" {
     CLUSTER          = local.name
     PRIVATE_SERVICES = module.network_plan.ranges.private_services
     HOST             = var.host
+    CONTROL_PLANE    = module.network_plan.ranges.control_plane
+    BACKUP_BUCKET    = module.backup.bucket
+    DISKS_KEY        = "projects/${var.project}/locations/${var.region}/keyRings/${local.name}/cryptoKeys/disks"
   }
 }
 

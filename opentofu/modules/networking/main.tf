@@ -119,6 +119,40 @@ resource "google_network_connectivity_service_connection_policy" "redis" {
   }
 }
 
+# Names of Google lead to four addresses, so that a network policy can name them
+# (cloud.google.com/vpc/docs/configure-private-google-access#config-options).
+resource "google_dns_managed_zone" "google" {
+  project     = var.project
+  name        = "${var.name}-googleapis"
+  dns_name    = "googleapis.com."
+  description = "Google's APIs at private.googleapis.com"
+  visibility  = "private"
+
+  private_visibility_config {
+    networks {
+      network_url = google_compute_network.this.id
+    }
+  }
+}
+
+resource "google_dns_record_set" "google" {
+  project      = var.project
+  managed_zone = google_dns_managed_zone.google.name
+  name         = "private.googleapis.com."
+  type         = "A"
+  ttl          = 300
+  rrdatas      = ["199.36.153.8", "199.36.153.9", "199.36.153.10", "199.36.153.11"]
+}
+
+resource "google_dns_record_set" "google_all" {
+  project      = var.project
+  managed_zone = google_dns_managed_zone.google.name
+  name         = "*.googleapis.com."
+  type         = "CNAME"
+  ttl          = 300
+  rrdatas      = [google_dns_record_set.google.name]
+}
+
 # --- Firewall ---
 
 # The network denies all that is not allowed anyway; this rule writes down what was.

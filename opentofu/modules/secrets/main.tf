@@ -59,7 +59,8 @@ resource "google_kms_crypto_key_iam_member" "agents" {
 # --- Secrets ---
 
 locals {
-  roles = toset(["admin", "app", "operator", "maintenance", "migrator", "import", "cluster"])
+  # The last three are Patroni's.
+  roles = toset(["admin", "app", "operator", "maintenance", "migrator", "import", "cluster", "superuser", "replication", "rewind"])
 }
 
 resource "google_secret_manager_secret" "password" {

@@ -23,5 +23,5 @@ says() { [[ "$output" == *"$1"* ]] || { echo "not said: $1 in: $output"; return 
 called() { grep -qF -- "$1" "$CALLS" || { echo "not called: $1 in:"; cat "$CALLS"; return 1; }; }
 not_called() { if grep -F -- "$1" "$CALLS"; then echo "was called"; return 1; fi; }
 lacks() { # PATTERN FILE...
-  if grep -n -- "$@"; then return 1; fi
+  if grep -n "$@"; then return 1; fi
 }

@@ -6,6 +6,8 @@ load common
   it 2 deploy.sh dev staging
   it 2 deploy.sh dev --imag x; says "--imag"
   it 2 deploy.sh dev --image coditect:latest; says "@sha256:DIGEST"
+  it 2 deploy.sh dev --database-image "$image"; says "citus.workers of dev is 0"
+  it 2 deploy.sh staging --database-image citus:13; says "--database-image must be"
   it 2 deploy.sh dev --image; says "--image needs a value"
   it 2 deploy.sh dev --only network; says "opentofu or kubernetes"
   it 2 deploy.sh production --yes; says "hash"
@@ -38,6 +40,23 @@ load common
   lacks "image: coditect$" build/deploy/dev/*.yaml
   grep -q "cidr: 10.16.240.0/20" build/deploy/dev/bootstrap.yaml
   [ -z "$(git status --porcelain)" ]
+}
+
+@test "databases come before what uses them, with a backup of their own" {
+  FAKE_DATABASE="" it 3 deploy.sh staging --yes --image "$image"; says "say which --database-image"
+  not_called first.yaml
+  it 0 deploy.sh staging --yes --image "$image" --database-image "${image/a@/c@}"
+  order=$(grep -oE 'first.yaml|statefulset/citus-[0-9]|cluster-init.yaml|create job citus-backup-first|get job migrate|last.yaml' "$CALLS" | sed 's|[^ ]*/||' | tr '\n' ' ')
+  [ "$order" = "first.yaml citus-0 citus-1 citus-2 cluster-init.yaml create job citus-backup-first get job migrate last.yaml " ] || { echo "$order"; return 1; }
+  lacks "image: citus$" build/deploy/staging/*.yaml
+  # The second time there is a backup.
+  : >"$CALLS"
+  FAKE_BACKUP=2026-01-01T00:00:00Z it 0 deploy.sh staging --yes --image "$image"
+  not_called citus-backup-first
+  # Groups that are not those of the values.
+  rm -r kubernetes/overlays/staging/citus/group-2
+  git -c user.name=t -c user.email=t@example.com commit -qam x
+  it 3 deploy.sh staging --yes --image "$image"; says "scripts/scale.sh staging citus --workers 2"
 }
 
 @test "staging asks, and without anybody there refuses" {

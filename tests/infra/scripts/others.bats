@@ -55,10 +55,15 @@ load common
   it 0 scale.sh staging cloudsql --vcpu 4 --memory 16
   [ "$(jq -c '[.cloudsql.vcpu, .cloudsql.memory_gb]' opentofu/environments/staging/terraform.tfvars.json)" = "[4,16]" ]
   it 0 scale.sh staging cloudsql --vcpu 4; says "that is the size it has"
+  it 0 scale.sh staging citus --workers 4 --dry-run; says "nothing was written"
+  [ ! -e kubernetes/overlays/staging/citus/group-4 ]
   it 0 scale.sh staging citus --workers 4
+  [ "$(find kubernetes/overlays/staging/citus -name 'group-*' | wc -l)" -eq 5 ]
+  grep -q '^4 citus-4-1.citus-4-pods$' kubernetes/overlays/staging/citus/hosts
+  it 0 scale.sh staging citus --machine n2-highmem-8; says "CPU=7, MEMORY=49152Mi"
   it 0 scale.sh staging redis --shards 3
   it 0 scale.sh staging nodes --machine n2-standard-8
-  [ "$(git status --porcelain | wc -l)" -eq 2 ]
+  lacks -vE '^.. (kubernetes/overlays/(production/kustomization.yaml|staging/citus/.*)|opentofu/environments/staging/terraform.tfvars.json)$' <(git status --porcelain)
 }
 
 @test "scale: what cannot be is refused, and nothing is written" {
