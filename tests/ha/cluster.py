@@ -76,7 +76,7 @@ class Node:
             "PATRONI_SUPERUSER_PASSWORD": self.cluster.password,
             "PATRONI_REPLICATION_PASSWORD": self.cluster.password,
             "PATRONI_REWIND_PASSWORD": self.cluster.password,
-            "PATRONI_ETCD3_HOSTS": f"127.0.0.1:{self.cluster.etcd_port}",
+            **self.cluster.store(self),
             "CITUS_ETC": self.cluster.etc, "CITUS_RUN": self.run, "CITUS_MEMORY_MIB": "256", "CITUS_CERTIFICATE_INTERVAL": "1",
             "PGBACKREST_TLS_SERVER_ADDRESS": self.address, "PGBACKREST_TLS_SERVER_PORT": str(BACKUP), "PGBACKREST_TLS_SERVER_AUTH": f"postgres=group-{self.group}",
             "PGBACKREST_TLS_SERVER_CA_FILE": f"{self.cluster.tls}/ca.crt", "PGBACKREST_TLS_SERVER_CERT_FILE": f"{self.cluster.tls}/tls.crt",
@@ -134,7 +134,9 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, groups=2, replicas=2):
+    def __init__(self, groups=2, replicas=2, store=None):
+        """`store` gives a node's environment for the store of the leader's key; without it an etcd of our own is started."""
+        self.store = store or (lambda node: {"PATRONI_ETCD3_HOSTS": f"127.0.0.1:{self.etcd_port}"})
         self.folder = tempfile.mkdtemp(prefix="coditect-ha-")
         self.etc = f"{self.folder}/etc"
         self.tls = f"{self.etc}/tls"
@@ -151,7 +153,8 @@ class Cluster:
             self.stand_in()
         self.configure()
         self.own(self.folder)
-        self.start_etcd()
+        if not store:
+            self.start_etcd()
 
     # --- What it stands on ---
 

@@ -1,0 +1,84 @@
+"""What scripts/deploy.sh would apply is applied: to Kubernetes' own API server, whose controllers make the pods. Admission, defaults,
+Pod Security, quotas, rights, and validation rules of the types are Kubernetes' own, not a checker's."""
+import re
+import subprocess
+import unittest
+
+from control_plane import MISSING, ControlPlane
+from test_kubernetes import DIGEST, ENVIRONMENTS, ROOT, deployed
+
+
+@unittest.skipIf(MISSING, "not installed: " + ", ".join(MISSING))
+class Admission(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.plane = ControlPlane()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.plane.close()
+
+    def everything(self, environment):
+        bootstrap = subprocess.run(["kubectl", "kustomize", f"{ROOT}/kubernetes/jobs/bootstrap"], capture_output=True, text=True, check=True).stdout
+        bootstrap = re.sub(r"^metadata:\n", f"metadata:\n  namespace: coditect-{environment}\n", bootstrap.replace("image: coditect\n", f"image: {DIGEST}\n"), flags=re.M)
+        bootstrap = re.sub(r"^(      metadata:\n)  namespace: \S+\n", r"\1", bootstrap, flags=re.M)
+        return deployed(environment) + "---\n" + bootstrap
+
+    def test_1_each_environment_is_accepted(self):
+        for environment in ENVIRONMENTS:
+            with self.subTest(environment):
+                namespace = f"coditect-{environment}"
+                self.plane.kubectl("delete", "storageclass", "citus", "--ignore-not-found")  # each is a cluster of its own
+                text = self.everything(environment)
+                said = self.plane.apply(text)
+                self.assertEqual(len(said.splitlines()), len(re.findall(r"^kind: ", text, re.M)))
+                # And once more: nothing is another one than what was asked for.
+                self.assertNotIn("conflict", self.plane.apply(text))
+                wanted = {f"statefulset {s['metadata']['name']}": s["spec"]["replicas"] for s in self.plane.get("statefulsets", "-n", namespace)["items"]}
+                wanted.update({f"deployment {d['metadata']['name']}": d["spec"]["replicas"] for d in self.plane.get("deployments", "-n", namespace)["items"]})
+                pods = sum(wanted.values()) + len(self.plane.get("jobs", "-n", namespace)["items"])
+                self.plane.wait(f"{pods} pods of {wanted}", lambda: len(self.plane.get("pods", "-n", namespace)["items"]) == pods, 60)
+                refused = [e["message"] for e in self.plane.get("events", "-n", namespace)["items"] if e["reason"] == "FailedCreate"]
+                self.assertEqual(refused, [])
+
+    def test_2_what_is_wrong_is_refused(self):
+        """By the API server, with the rules of this namespace."""
+        def refused(kind, change, said):
+            text = deployed("production")
+            one = next(d for d in text.split("---\n") if re.search(f"^kind: {kind}$", d, re.M) and change(d) != d)
+            answer = self.plane.apply(change(one), "--dry-run=server", check=False)
+            self.assertRegex(answer, said)
+        refused("Deployment", lambda d: d.replace("readinessProbe:", "readynessProbe:"), "field not declared in schema|unknown field")
+        refused("Certificate", lambda d: d.replace("issuerRef:", "issuerReference:"), "issuerRef|issuerReference")
+        refused("ExternalSecret", lambda d: d.replace("refreshInterval: 15m", "refreshInterval: {}"), "refreshInterval")
+        refused("HTTPRoute", lambda d: d.replace("value: /v1", "value: v1"), "value must be an absolute path|path")
+        # Which is why docs/SCALING.md says how a disk grows.
+        refused("StatefulSet", lambda d: d.replace("storage: 500Gi", "storage: 600Gi"), "updates to statefulset spec")
+        # A pod that Pod Security does not let in.
+        pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: bad, namespace: coditect-production}\nspec: {containers: [{name: a, image: a, securityContext: {privileged: true}}]}\n"
+        self.assertIn("violates PodSecurity", self.plane.apply(pod, check=False))
+        service = "apiVersion: v1\nkind: Service\nmetadata: {name: open, namespace: coditect-production}\nspec: {type: LoadBalancer, ports: [{port: 80}], selector: {a: b}}\n"
+        self.assertIn("exceeded quota", self.plane.apply(service, check=False))
+
+    def test_3_who_may_do_what(self):
+        def can(who, verb, what, namespace="coditect-production"):
+            resource, _, sub = what.partition("/")
+            return self.plane.kubectl("auth", "can-i", verb, resource, f"--subresource={sub}", "-n", namespace, "--as", who, check=False).strip() == "yes"
+        deployer = "deployer@coditect-production.iam.gserviceaccount.com"
+        for verb, what in (("patch", "deployments.apps"), ("create", "jobs.batch"), ("delete", "jobs.batch"), ("patch", "externalsecrets.external-secrets.io"),
+                           ("patch", "certificates.cert-manager.io"), ("get", "pods"), ("patch", "httproutes.gateway.networking.k8s.io")):
+            self.assertTrue(can(deployer, verb, what), (verb, what))
+        for verb, what in (("get", "secrets"), ("create", "pods/exec"), ("create", "rolebindings.rbac.authorization.k8s.io"), ("delete", "statefulsets.apps"),
+                           ("create", "serviceaccounts/token")):
+            self.assertFalse(can(deployer, verb, what), (verb, what))
+        self.assertFalse(can(deployer, "patch", "deployments.apps", "coditect-staging"))
+        citus = "system:serviceaccount:coditect-production:citus"
+        for verb, what in (("update", "endpoints"), ("patch", "pods"), ("list", "pods")):
+            self.assertTrue(can(citus, verb, what), (verb, what))
+        for verb, what in (("get", "secrets"), ("create", "pods"), ("delete", "pods"), ("get", "configmaps"), ("create", "services")):
+            self.assertFalse(can(citus, verb, what), (verb, what))
+        self.assertFalse(can("system:serviceaccount:coditect-production:backend", "get", "pods"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
