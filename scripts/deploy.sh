@@ -6,7 +6,8 @@
 #   --image IMAGE      what to run, as REPOSITORY@sha256:DIGEST; without it the one that runs stays
 #   --database-image IMAGE
 #                      the same for the databases, where the environment has Citus (kubernetes/services/citus/Dockerfile)
-#   --only PART        opentofu or kubernetes; default: both, in this order
+#   --only PART        opentofu, charts or kubernetes; default: opentofu and kubernetes, in this order. charts installs what runs
+#                      beside ours (kubernetes/charts), the way in (kubernetes/edge), rules and dashboards (monitoring)
 #   --yes              do not ask (staging, in a pipeline)
 #   --approve HASH     production: apply the plan with this hash, and no other
 #   --check            change nothing: exit code 1 when the cloud is not as this checkout says
@@ -45,7 +46,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 use_environment "$name"
-case "$only" in "" | opentofu | kubernetes) ;; *) bad_use "--only is opentofu or kubernetes, not '$only'" ;; esac
+case "$only" in "" | opentofu | charts | kubernetes) ;; *) bad_use "--only is opentofu, charts or kubernetes, not '$only'" ;; esac
 for option in image database_image; do
   [[ -z "${!option}" || "${!option}" =~ ^[a-z0-9.-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$ ]] ||
     bad_use "--${option/_/-} must be REPOSITORY@sha256:DIGEST: a tag may be another image tomorrow"
@@ -61,6 +62,7 @@ preflight() {
   need jq kubectl
   [ "$dry" = no ] || return 0
   need gcloud tofu
+  [ "$only" != charts ] || need helm
   local version
   version=$(tofu version -json | jq -r '.terraform_version | sub("-.*"; "")')
   at_least "$version" 1.11.0 || not_ready "OpenTofu is $version, 1.11 is needed: secrets are written without being kept in the state"
@@ -150,20 +152,92 @@ apply_opentofu() {
 
 # --- The program ---
 
-# The overlay with this environment's values and image, in $work/kubernetes and $work/objects.yaml.
-render() {
+# Copies kubernetes/ to $work and puts what OpenTofu says into its environment.env.
+copy_kubernetes() {
   rm -rf "$work/kubernetes"
   cp -r "$root/kubernetes" "$work/kubernetes"
   local overlay=$work/kubernetes/overlays/$environment
-  if [ "$dry" = no ]; then
-    tofu -chdir="$folder" output -json kubernetes_environment | jq -r 'to_entries[] | "\(.key)=\(.value)"' >"$work/environment.env"
-    [ -s "$work/environment.env" ] || not_ready "OpenTofu has no outputs for $environment: deploy it with --only opentofu first"
-    if ! diff <(sort "$work/environment.env") <(sort "$overlay/environment.env") >/dev/null; then
-      say "kubernetes/overlays/$environment/environment.env is not what OpenTofu says; what OpenTofu says is used. Commit it:"
-      diff "$overlay/environment.env" "$work/environment.env" >&2 || true
-    fi
-    cp "$work/environment.env" "$overlay/environment.env"
+  [ "$dry" = no ] || return 0
+  tofu -chdir="$folder" output -json kubernetes_environment | jq -r 'to_entries[] | "\(.key)=\(.value)"' >"$work/environment.env"
+  [ -s "$work/environment.env" ] || not_ready "OpenTofu has no outputs for $environment: deploy it with --only opentofu first"
+  if ! diff <(sort "$work/environment.env") <(sort "$overlay/environment.env") >/dev/null; then
+    say "kubernetes/overlays/$environment/environment.env is not what OpenTofu says; what OpenTofu says is used. Commit it:"
+    diff "$overlay/environment.env" "$work/environment.env" >&2 || true
   fi
+  cp "$work/environment.env" "$overlay/environment.env"
+}
+
+# Renders what has this environment's values and is not part of its overlay.
+beside() { # NAME NAMESPACE RESOURCE COMPONENT
+  local into=$work/kubernetes/overlays/$1
+  mkdir -p "$into"
+  cp "$work/kubernetes/overlays/$environment/environment.env" "$into/"
+  cat >"$into/kustomization.yaml" <<END
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: $2
+resources: [../../$3]
+components: [../../$4]
+configMapGenerator:
+  - name: environment
+    envs: [environment.env]
+    options: {disableNameSuffixHash: true, annotations: {config.kubernetes.io/local-config: "true"}}
+END
+  kubectl kustomize "$into"
+}
+
+# --- What runs beside it ---
+
+rules() { # FILE...: as the Prometheus operator takes them
+  local file
+  for file in "$@"; do
+    printf -- '---\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: coditect-%s\n  namespace: monitoring\nspec:\n' "$(basename "$file" .yml)"
+    grep -v '^#' "$file" | sed 's/^/  /'
+  done
+}
+
+apply_charts() {
+  local charts=$root/kubernetes/charts address=ADDRESS mark
+  use_cluster
+  copy_kubernetes
+  beside edge kong edge components/edge >"$work/edge.yaml"
+  { kubectl kustomize "$root/monitoring"; rules "$root"/monitoring/prometheus/rules/*.yml; } >"$work/monitoring.yaml"
+  [ "$dry" = yes ] || address=$(tofu -chdir="$folder" output -json edge | jq -re .address)
+  if [ "$environment" != dev ] && [ "$dry" = no ]; then
+    jq -r '.[] | "\(.release) \(.chart) \(.version)"' "$charts/charts.json" >&2
+    mark=$(cat "$charts"/* "$work/edge.yaml" "$work/monitoring.yaml" "$root/monitoring/jaeger/jaeger.yaml" | sha256sum | cut -c1-16)
+    if [ "$environment" = production ]; then
+      if [ -z "$approved" ]; then
+        say "nothing was installed. To do it: the same command with --approve $mark"
+        return 0
+      fi
+      [ "$mark" = "$approved" ] || refuse "what would be installed has the hash $mark, not $approved"
+    elif [ $yes = no ]; then
+      confirm "Install this in staging?"
+    fi
+  fi
+  started=yes
+  local release into repository chart version more
+  while IFS=$'\t' read -r release into repository chart version; do
+    more=()
+    case "$release" in
+      # Its own address is one of those that the load balancer adds to X-Forwarded-For.
+      kong) more=(--set-string "gateway.env.trusted_ips=35.191.0.0/16\,130.211.0.0/22\,$address/32") ;;
+      jaeger) more=(--set-file "userconfig=$root/monitoring/jaeger/jaeger.yaml") ;;
+    esac
+    run helm upgrade "$release" "$chart" --install --repo "$repository" --version "$version" --namespace "$into" --create-namespace \
+      --values "$charts/$release.yaml" "${more[@]}" --atomic --timeout 15m
+  done < <(jq -r '.[] | [.release, .namespace, .repository, .chart, .version] | @tsv' "$charts/charts.json")
+  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/edge.yaml"
+  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/monitoring.yaml"
+}
+
+# --- The program itself ---
+
+# The overlay with this environment's values and image, in $work/kubernetes and $work/objects.yaml.
+render() {
+  copy_kubernetes
+  local overlay=$work/kubernetes/overlays/$environment
   if [ -z "$image" ] && [ "$dry" = no ]; then
     image=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
     [ -n "$image" ] || not_ready "nothing runs yet: say which --image"
@@ -178,20 +252,7 @@ render() {
     not_ready "kubernetes/overlays/$environment/citus has not the groups of citus.workers = $workers: scripts/scale.sh $environment citus --workers $workers"
   kubectl kustomize "$overlay" | sed "s|image: coditect\$|image: ${image:-IMAGE}|; s|image: citus\$|image: ${database_image:-DATABASE_IMAGE}|" >"$work/objects.yaml"
   # Not part of the overlay: it would leave the administrator's password in the cluster.
-  mkdir -p "$work/kubernetes/overlays/bootstrap"
-  cp "$overlay/environment.env" "$work/kubernetes/overlays/bootstrap/"
-  cat >"$work/kubernetes/overlays/bootstrap/kustomization.yaml" <<END
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-namespace: $namespace
-resources: [../../jobs/bootstrap]
-components: [../../components/environment]
-configMapGenerator:
-  - name: environment
-    envs: [environment.env]
-    options: {disableNameSuffixHash: true}
-END
-  kubectl kustomize "$work/kubernetes/overlays/bootstrap" | sed "s|image: coditect\$|image: ${image:-IMAGE}|" >"$work/bootstrap.yaml"
+  beside bootstrap "$namespace" jobs/bootstrap components/environment | sed "s|image: coditect\$|image: ${image:-IMAGE}|" >"$work/bootstrap.yaml"
   # What must be there before the database is touched, the migrations, and what runs after them.
   pick '!/^kind: (Deployment|HorizontalPodAutoscaler|HTTPRoute|Job)$/' <"$work/objects.yaml" >"$work/first.yaml"
   local job
@@ -278,5 +339,12 @@ if [ $check = yes ]; then
   check_opentofu
   exit 0
 fi
-[ "$only" = kubernetes ] || apply_opentofu
-[ "$only" = opentofu ] || apply_kubernetes
+case "$only" in
+  opentofu) apply_opentofu ;;
+  charts) apply_charts ;;
+  kubernetes) apply_kubernetes ;;
+  *)
+    apply_opentofu
+    apply_kubernetes
+    ;;
+esac

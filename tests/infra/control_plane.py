@@ -24,20 +24,27 @@ def types():
 MISSING = [what for what, there in (("kubectl", shutil.which("kubectl")), ("etcd", shutil.which("etcd")),
                                     ("tools/build.sh kubernetes (Go)", find("kube-apiserver") and find("kube-controller-manager") and types())) if not there]
 
-# Kong's operator publishes its types in no module: as much as tells a plugin from anything else.
-KONG_PLUGIN = """
+# Definitions that are in no module: as much as tells one kind from another. What is in them kubecheck looks at.
+LOOSE = {"configuration.konghq.com": ["KongPlugin"], "monitoring.coreos.com": ["ServiceMonitor", "PodMonitor", "PrometheusRule"],
+         "networking.gke.io": ["GCPBackendPolicy", "GCPGatewayPolicy", "HealthCheckPolicy"]}
+
+
+def loose(group, kind):
+    singular = kind.lower()
+    plural = singular[:-1] + "ies" if singular.endswith("y") else singular + "s"
+    return f"""
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: kongplugins.configuration.konghq.com}
+metadata: {{name: {plural}.{group}}}
 spec:
-  group: configuration.konghq.com
-  names: {kind: KongPlugin, listKind: KongPluginList, plural: kongplugins, singular: kongplugin}
+  group: {group}
+  names: {{kind: {kind}, listKind: {kind}List, plural: {plural}, singular: {singular}}}
   scope: Namespaced
   versions:
     - name: v1
       served: true
       storage: true
-      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+      schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}
 """
 
 
@@ -83,7 +90,7 @@ class ControlPlane:
         for path in sorted(pathlib.Path(types()).glob("*.yaml")):
             if path.name.startswith(("crd-", "gateway", "external-secrets.io")):
                 self.kubectl("apply", "--server-side", "-f", str(path))
-        self.apply(KONG_PLUGIN)
+        self.apply("---".join(loose(group, kind) for group, kinds in LOOSE.items() for kind in kinds))
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
 
     def configure(self, path, token, namespace="default"):

@@ -1,7 +1,9 @@
 """What scripts/deploy.sh would apply is applied: to Kubernetes' own API server, whose controllers make the pods. Admission, defaults,
 Pod Security, quotas, rights, and validation rules of the types are Kubernetes' own, not a checker's."""
 import re
+import shutil
 import subprocess
+import tempfile
 import unittest
 
 from control_plane import MISSING, ControlPlane
@@ -40,6 +42,17 @@ class Admission(unittest.TestCase):
                 self.plane.wait(f"{pods} pods of {wanted}", lambda: len(self.plane.get("pods", "-n", namespace)["items"]) == pods, 60)
                 refused = [e["message"] for e in self.plane.get("events", "-n", namespace)["items"] if e["reason"] == "FailedCreate"]
                 self.assertEqual(refused, [])
+
+    def test_1_the_way_in_and_what_watches_are_accepted(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("scripts", "opentofu", "kubernetes", "monitoring"):
+                shutil.copytree(f"{ROOT}/{name}", f"{folder}/{name}", symlinks=True, ignore=shutil.ignore_patterns(".terraform"))
+            subprocess.run([f"{folder}/scripts/deploy.sh", "production", "--only", "charts", "--dry-run"], check=True, capture_output=True)
+            for namespace, file in (("kong", "edge"), ("monitoring", "monitoring")):
+                self.plane.kubectl("create", "namespace", namespace)
+                with open(f"{folder}/build/deploy/production/{file}.yaml", encoding="utf-8") as f:
+                    text = f.read()
+                self.assertEqual(len(self.plane.apply(text).splitlines()), len(re.findall(r"^kind: ", text, re.M)))
 
     def test_2_what_is_wrong_is_refused(self):
         """By the API server, with the rules of this namespace."""

@@ -94,6 +94,17 @@ class Rendered(unittest.TestCase):
         asked = set(re.findall(r"name: (coditect_\w+)", render("kubernetes/overlays/production")))
         self.assertEqual(asked, given)
 
+    def test_charts_are_pinned_and_have_values(self):
+        with open(f"{ROOT}/kubernetes/charts/charts.json", encoding="utf-8") as f:
+            charts = json.load(f)
+        self.assertEqual(sorted(f"{c['release']}.yaml" for c in charts), sorted(n for n in os.listdir(f"{ROOT}/kubernetes/charts") if n.endswith(".yaml")))
+        for chart in charts:
+            self.assertRegex(chart["version"], r"^v?\d+\.\d+\.\d+$", chart["release"])
+            self.assertTrue(chart["repository"].startswith("https://"), chart["release"])
+            with open(f"{ROOT}/kubernetes/charts/{chart['release']}.yaml", encoding="utf-8") as f:
+                for tag in re.findall(r"tag: (\S+)", f.read()):
+                    self.assertRegex(tag, r"^\"\d+\.\d+\.\d+\"$", chart["release"])
+
     def test_each_environment_has_a_namespace_of_its_own(self):
         for environment in ENVIRONMENTS:
             text = render(f"kubernetes/overlays/{environment}")
@@ -148,6 +159,8 @@ PLANTED = [
     ("a signer that is not there", "kind: Issuer\n    name: nobody\n  privateKey", "kind: Issuer\n    name: citus\n  privateKey", "there is no Issuer/nobody"),
     ("an account of elsewhere", "kind: ServiceAccount\n  name: citus\n  namespace: default", "kind: ServiceAccount\n  name: citus\n  namespace: coditect-production", "of the namespace 'default'"),
     ("a configuration that is not there", "name: citus-nothing\n        image", "name: citus-repository\n        image", "there is no ConfigMap/citus-nothing"),
+    ("nothing to look at", "port: metrics\n    relabelings", "port: http\n    relabelings", "has the port metrics"),
+    ("pods without that port", "port: exporter\n    relabelings", "port: patroni\n    relabelings", "no pod that it selects"),
     ("a store that is not there", lambda text: re.sub(r"(secretStoreRef:\n +kind: SecretStore\n +name: )secret-manager", r"\1missing", text), None,
      "there is no SecretStore/missing"),
 ]
@@ -180,6 +193,22 @@ class Checked(unittest.TestCase):
                 self.assertEqual(self.check(objects + "\n---\n" + bootstrap), "", environment)
                 stages = "".join(pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("first", "cluster-init", "migrate", "last"))
                 self.assertEqual(sorted(re.findall(r"^kind: .*", stages, re.M)), sorted(re.findall(r"^kind: .*", objects, re.M)))
+
+    def test_what_is_installed_beside_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("scripts", "opentofu", "kubernetes", "monitoring"):
+                shutil.copytree(f"{ROOT}/{name}", f"{folder}/{name}", symlinks=True, ignore=shutil.ignore_patterns(".terraform"))
+            for environment in ENVIRONMENTS:
+                subprocess.run([f"{folder}/scripts/deploy.sh", environment, "--only", "charts", "--dry-run"], check=True, capture_output=True)
+                edge, monitoring = (pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("edge", "monitoring"))
+                self.assertEqual(self.check(edge, "-service", "kong-gateway-proxy:80"), "")
+                self.assertNotIn("ENVIRONMENT", edge)
+                self.assertNotIn("example.com", edge)
+                self.assertIn("there is no Service/kong-gateway-proxy", self.check(edge))
+                self.assertIn("unknown field", self.check(edge.replace("securityPolicy:", "securityPolicies:"), "-service", "kong-gateway-proxy:80"))
+                self.assertEqual(self.check(monitoring), "")
+                self.assertEqual(len(re.findall("^kind: PrometheusRule$", monitoring, re.M)), len(os.listdir(f"{ROOT}/monitoring/prometheus/rules")))
+                self.assertEqual(set(re.findall(r"^  (coditect-[a-z]+\.json):", monitoring, re.M)), set(os.listdir(f"{ROOT}/monitoring/grafana/dashboards")))
 
     def test_planted_mistakes_are_found(self):
         text = deployed("production")

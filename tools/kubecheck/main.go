@@ -1,7 +1,7 @@
 // Command kubecheck reads rendered Kubernetes objects and says what the API server, the Pod Security
 // admission or an operator would find wrong with them, and what this project asks of its own services.
 //
-// Usage: kubecheck FILE        problems, one a line; exit code 1 when there are any
+// Usage: kubecheck [-service NAME:PORT] FILE    problems, one a line; exit code 1 when there are any
 //
 //	kubecheck -network FILE    who may connect to whom, by the network policies
 package main
@@ -13,11 +13,13 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 
 	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
 	"github.com/np-guard/netpol-analyzer/pkg/netpol/connlist"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
@@ -47,6 +49,38 @@ type KongPlugin struct {
 	Config            map[string]any `json:"config,omitempty"`
 }
 
+// Policies of GKE's Gateway controller, as far as they are used here (cloud.google.com/kubernetes-engine/docs/how-to/
+// configure-gateway-resources); their types are in no module that can be imported.
+type gkePolicy struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+	Spec              struct {
+		TargetRef gatewayv1.LocalObjectReference `json:"targetRef"`
+		Default   struct {
+			SSLPolicy          string `json:"sslPolicy,omitempty"`
+			SecurityPolicy     string `json:"securityPolicy,omitempty"`
+			TimeoutSec         int    `json:"timeoutSec,omitempty"`
+			CheckIntervalSec   int    `json:"checkIntervalSec,omitempty"`
+			HealthyThreshold   int    `json:"healthyThreshold,omitempty"`
+			UnhealthyThreshold int    `json:"unhealthyThreshold,omitempty"`
+			ConnectionDraining *struct {
+				DrainingTimeoutSec int `json:"drainingTimeoutSec"`
+			} `json:"connectionDraining,omitempty"`
+			Logging *struct {
+				Enabled    bool `json:"enabled"`
+				SampleRate int  `json:"sampleRate,omitempty"`
+			} `json:"logging,omitempty"`
+			Config *struct {
+				Type            string `json:"type"`
+				HTTPHealthCheck *struct {
+					Port        int    `json:"port"`
+					RequestPath string `json:"requestPath"`
+				} `json:"httpHealthCheck,omitempty"`
+			} `json:"config,omitempty"`
+		} `json:"default"`
+	} `json:"spec"`
+}
+
 var kongSettings = map[string][]string{
 	"request-transformer": {"http_method", "remove", "rename", "replace", "add", "append"},
 	"correlation-id":      {"header_name", "generator", "echo_downstream"},
@@ -59,28 +93,32 @@ var kongSettings = map[string][]string{
 
 // Objects by kind, as far as the checks between them need them.
 type objects struct {
-	templates  map[string]template // "Deployment/backend"
-	services   map[string]corev1.Service
-	accounts   map[string]bool
-	trusted    map[string]bool // accounts that a RoleBinding gives rights to
-	secrets    map[string]bool
-	configs    map[string]bool
-	issuers    map[string]bool
-	classes    map[string]bool
-	sets       []appsv1.StatefulSet
-	certs      []certmanagerv1.Certificate
-	stores     map[string]bool
-	plugins    map[string]string // name -> kind
-	quota      corev1.ResourceList
-	replicas   map[string]bool // Deployments that say how many they are
-	budgets    []policyv1.PodDisruptionBudget
-	policies   []networkingv1.NetworkPolicy
-	scalers    []autoscalingv2.HorizontalPodAutoscaler
-	routes     []gatewayv1.HTTPRoute
-	externals  []esv1.ExternalSecret
-	namespaces map[string]corev1.Namespace
-	inside     map[string]bool // namespaces that objects are in
-	problems   []string
+	templates       map[string]template // "Deployment/backend"
+	services        map[string]corev1.Service
+	accounts        map[string]bool
+	trusted         map[string]bool // accounts that a RoleBinding gives rights to
+	secrets         map[string]bool
+	configs         map[string]bool
+	issuers         map[string]bool
+	classes         map[string]bool
+	sets            []appsv1.StatefulSet
+	certs           []certmanagerv1.Certificate
+	stores          map[string]bool
+	plugins         map[string]string // name -> kind
+	quota           corev1.ResourceList
+	replicas        map[string]bool // Deployments that say how many they are
+	budgets         []policyv1.PodDisruptionBudget
+	policies        []networkingv1.NetworkPolicy
+	serviceMonitors []monitoringv1.ServiceMonitor
+	podMonitors     []monitoringv1.PodMonitor
+	gateways        map[string]gatewayv1.Gateway
+	targets         map[string]gatewayv1.LocalObjectReference // what a policy of GKE is for
+	scalers         []autoscalingv2.HorizontalPodAutoscaler
+	routes          []gatewayv1.HTTPRoute
+	externals       []esv1.ExternalSecret
+	namespaces      map[string]corev1.Namespace
+	inside          map[string]bool // namespaces that objects are in
+	problems        []string
 }
 
 type template struct {
@@ -113,7 +151,7 @@ func (o *objects) read(document []byte) {
 		return
 	}
 	name := head.Kind + "/" + head.Metadata.Name
-	clusterWide := head.Kind == "Namespace" || head.Kind == "StorageClass"
+	clusterWide := head.Kind == "Namespace" || head.Kind == "StorageClass" || head.Kind == "GatewayClass"
 	if !clusterWide && head.Metadata.Namespace == "" {
 		o.problem("%s: in no namespace", name)
 	}
@@ -191,6 +229,18 @@ func (o *objects) read(document []byte) {
 		})
 	case "gateway.networking.k8s.io/v1 HTTPRoute":
 		decode(o, name, document, func(x gatewayv1.HTTPRoute) { o.routes = append(o.routes, x) })
+	case "gateway.networking.k8s.io/v1 GatewayClass":
+		decode(o, name, document, func(gatewayv1.GatewayClass) {})
+	case "gateway.networking.k8s.io/v1 Gateway":
+		decode(o, name, document, func(x gatewayv1.Gateway) { o.gateways[x.Name] = x })
+	case "networking.gke.io/v1 GCPGatewayPolicy", "networking.gke.io/v1 GCPBackendPolicy", "networking.gke.io/v1 HealthCheckPolicy":
+		decode(o, name, document, func(x gkePolicy) { o.targets[name] = x.Spec.TargetRef })
+	case "monitoring.coreos.com/v1 ServiceMonitor":
+		decode(o, name, document, func(x monitoringv1.ServiceMonitor) { o.serviceMonitors = append(o.serviceMonitors, x) })
+	case "monitoring.coreos.com/v1 PodMonitor":
+		decode(o, name, document, func(x monitoringv1.PodMonitor) { o.podMonitors = append(o.podMonitors, x) })
+	case "monitoring.coreos.com/v1 PrometheusRule":
+		decode(o, name, document, func(monitoringv1.PrometheusRule) {})
 	case "external-secrets.io/v1 ExternalSecret":
 		decode(o, name, document, func(x esv1.ExternalSecret) {
 			o.externals = append(o.externals, x)
@@ -370,6 +420,46 @@ func (o *objects) relate() {
 	}
 	for _, p := range o.policies {
 		o.networkPolicy(p)
+	}
+	for name, target := range o.targets {
+		_, service := o.services[string(target.Name)]
+		_, gateway := o.gateways[string(target.Name)]
+		if (target.Kind == "Service" && !service) || (target.Kind == "Gateway" && !gateway) {
+			o.problem("%s: there is no %s/%s", name, target.Kind, target.Name)
+		}
+	}
+	o.monitors()
+}
+
+// Whether there is something to look at.
+func (o *objects) monitors() {
+	for _, m := range o.serviceMonitors {
+		for _, e := range m.Spec.Endpoints {
+			found := false
+			for _, s := range o.services {
+				for _, p := range s.Spec.Ports {
+					found = found || (p.Name == e.Port && matches(m.Spec.Selector, s.Labels))
+				}
+			}
+			if !found {
+				o.problem("ServiceMonitor/%s: no Service that it selects has the port %s", m.Name, e.Port)
+			}
+		}
+	}
+	for _, m := range o.podMonitors {
+		for _, e := range m.Spec.PodMetricsEndpoints {
+			found := false
+			for _, t := range o.templates {
+				for _, c := range t.pod.Spec.Containers {
+					for _, p := range c.Ports {
+						found = found || (e.Port != nil && p.Name == *e.Port && matches(m.Spec.Selector, t.pod.Labels))
+					}
+				}
+			}
+			if !found {
+				o.problem("PodMonitor/%s: no pod that it selects has such a port", m.Name)
+			}
+		}
 	}
 }
 
@@ -638,9 +728,10 @@ func network(file string) error {
 
 func main() {
 	matrix := flag.Bool("network", false, "print who may connect to whom")
+	also := flag.String("service", "", "NAME:PORT of a Service that a chart makes")
 	flag.Parse()
 	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: kubecheck [-network] FILE")
+		fmt.Fprintln(os.Stderr, "usage: kubecheck [-network] [-service NAME:PORT] FILE")
 		os.Exit(2)
 	}
 	if *matrix {
@@ -657,7 +748,15 @@ func main() {
 	}
 	o := &objects{templates: map[string]template{}, services: map[string]corev1.Service{}, accounts: map[string]bool{}, secrets: map[string]bool{},
 		trusted: map[string]bool{}, configs: map[string]bool{}, issuers: map[string]bool{}, classes: map[string]bool{},
-		stores: map[string]bool{}, plugins: map[string]string{}, replicas: map[string]bool{}, namespaces: map[string]corev1.Namespace{}, inside: map[string]bool{}}
+		gateways: map[string]gatewayv1.Gateway{}, targets: map[string]gatewayv1.LocalObjectReference{}, stores: map[string]bool{}, plugins: map[string]string{}, replicas: map[string]bool{}, namespaces: map[string]corev1.Namespace{}, inside: map[string]bool{}}
+	if name, port, ok := strings.Cut(*also, ":"); ok {
+		number, err := strconv.Atoi(port)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "-service is NAME:PORT")
+			os.Exit(2)
+		}
+		o.services[name] = corev1.Service{Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: int32(number)}}}}
+	}
 	for _, document := range all {
 		o.read(document)
 	}

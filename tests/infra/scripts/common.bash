@@ -4,7 +4,7 @@ setup() {
   REAL_KUBECTL=$(command -v kubectl)
   export REAL_KUBECTL CALLS=$BATS_TEST_TMPDIR/calls
   mkdir -p "$BATS_TEST_TMPDIR/it"
-  cp -r "$project_root/scripts" "$project_root/opentofu" "$project_root/kubernetes" "$project_root/.gitignore" "$BATS_TEST_TMPDIR/it/"
+  cp -r "$project_root/scripts" "$project_root/opentofu" "$project_root/kubernetes" "$project_root/monitoring" "$project_root/.gitignore" "$BATS_TEST_TMPDIR/it/"
   cd "$BATS_TEST_TMPDIR/it"
   git init -q . && git add -A && git -c user.name=t -c user.email=t@example.com commit -qm all
   export PATH=$BATS_TEST_DIRNAME/fakes:$PATH JOB_TRIES=2 JOB_WAIT=0

@@ -9,7 +9,7 @@ load common
   it 2 deploy.sh dev --database-image "$image"; says "citus.workers of dev is 0"
   it 2 deploy.sh staging --database-image citus:13; says "--database-image must be"
   it 2 deploy.sh dev --image; says "--image needs a value"
-  it 2 deploy.sh dev --only network; says "opentofu or kubernetes"
+  it 2 deploy.sh dev --only network; says "opentofu, charts or kubernetes"
   it 2 deploy.sh production --yes; says "hash"
   it 2 deploy.sh staging --approve 1234
   it 0 deploy.sh --help; says "Usage: scripts/deploy.sh"
@@ -57,6 +57,28 @@ load common
   rm -r kubernetes/overlays/staging/citus/group-2
   git -c user.name=t -c user.email=t@example.com commit -qam x
   it 3 deploy.sh staging --yes --image "$image"; says "scripts/scale.sh staging citus --workers 2"
+}
+
+@test "what runs beside it is installed as pinned, and by its hash in production" {
+  it 0 deploy.sh dev --only charts
+  [ "$(grep -c '^helm upgrade' "$CALLS")" -eq "$(jq length kubernetes/charts/charts.json)" ]
+  called "helm upgrade kong ingress --install --repo https://charts.konghq.com --version 0.24.0 --namespace kong"
+  called '130.211.0.0/22\,203.0.113.7/32'
+  called "-f $PWD/build/deploy/dev/edge.yaml"
+  called "-f $PWD/build/deploy/dev/monitoring.yaml"
+  not_called " apply -auto"
+  : >"$CALLS"
+  it 0 deploy.sh production --only charts; says "nothing was installed"
+  not_called "helm upgrade"
+  hash=$(grep -oE -- '--approve [0-9a-f]{16}' <<<"$output" | cut -d' ' -f2)
+  it 4 deploy.sh production --only charts --approve 0000000000000000
+  not_called "helm upgrade"
+  it 0 deploy.sh production --only charts --approve "$hash"
+  called "helm upgrade jaeger"
+  : >"$CALLS"
+  run scripts/deploy.sh staging --only charts </dev/null
+  [ "$status" -eq 4 ]
+  not_called "helm upgrade"
 }
 
 @test "staging asks, and without anybody there refuses" {
