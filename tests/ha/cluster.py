@@ -120,10 +120,16 @@ class Node:
             except subprocess.TimeoutExpired:
                 self.kill()
 
-    def rest(self, path="patroni"):
+    def ask(self, path):
         context = ssl.create_default_context(cafile=f"{self.cluster.tls}/ca.crt")
         with urllib.request.urlopen(f"https://{self.address}:{REST}/{path}", context=context, timeout=3) as answer:
-            return json.load(answer)
+            return answer.read().decode()
+
+    def rest(self, path="patroni"):
+        return json.loads(self.ask(path))
+
+    def metrics(self):
+        return self.ask("metrics")
 
     def role(self):
         try:

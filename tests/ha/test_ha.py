@@ -11,7 +11,7 @@ import unittest
 
 try:
     import psycopg2  # noqa: F401
-    from cluster import CITUS, PORT, REST, Cluster, Ledger, wait_for
+    from cluster import CITUS, PORT, REST, ROOT, Cluster, Ledger, wait_for
 except ImportError:
     psycopg2 = None
 
@@ -199,6 +199,19 @@ class HighAvailability(unittest.TestCase):
         wait_for("the log goes on", lambda: self.cluster.query(
             "SELECT last_archived_time > now() - interval '10 s' OR pg_switch_wal() IS NULL FROM pg_stat_archiver", leader.group)[0][0], 60)
         self.assertRegex(self.cluster.backup_script("point"), "restore point point-")
+
+    def test_7_metrics_that_rules_name(self):
+        with open(f"{ROOT}/monitoring/prometheus/rules/citus.yml", encoding="utf-8") as f:
+            names = set(re.findall(r"\b(patroni_\w+)\b", f.read()))
+        self.assertGreater(len(names), 5)
+        names.add("patroni_sync_standby")  # of a pattern; patroni_quorum_standby is 4.x
+        for node in self.cluster.nodes:
+            there = set(re.findall(r"^(patroni_\w+)\{", node.metrics(), re.M))
+            self.assertEqual(names - there, set(), node.name)
+        for group in (0, 1):
+            text = "".join(n.metrics() for n in self.cluster.group(group))
+            self.assertEqual(len(re.findall(r"^patroni_primary\{.*\} 1$", text, re.M)), 1)
+            self.assertEqual(len(re.findall(r"^patroni_sync_standby\{.*\} 1$", text, re.M)), 1)
 
     def test_7_renewed_certificate(self):
         """It is used without a restart, by the server and by Patroni."""
