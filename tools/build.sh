@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds Go programs that are used when they are there, each pinned in a module of its own.
-# Usage: tools/build.sh PROGRAM...     PROGRAM: jaeger, tofu (OpenTofu), kubecheck (checks kubernetes/), or kubernetes (its API
-#                                      server and controllers, and the types of what is installed beside them)
+# Usage: tools/build.sh PROGRAM...     PROGRAM: jaeger, tofu (OpenTofu), kubecheck (checks kubernetes/), kube-state-metrics, or
+#                                      kubernetes (its API server and controllers, and the types of what is installed beside)
 # They go to /usr/local/lib/coditect/tools as root, else to $XDG_CACHE_HOME/coditect/tools.
 source "$(dirname "$0")/../scripts/lib/common.sh"
 usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; }
@@ -34,14 +34,15 @@ for program in "$@"; do
     jaeger) package=github.com/jaegertracing/jaeger/cmd/jaeger ;;
     tofu) package=github.com/opentofu/opentofu/cmd/tofu ;;
     kubecheck) package=. ;;
+    kube-state-metrics) package=k8s.io/kube-state-metrics/v2 ;;
     kubernetes) package="k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager" ;;
     -h | --help) usage; exit 0 ;;
-    *) die "there is no tool '$program'; there are jaeger, kubecheck, kubernetes and tofu" ;;
+    *) die "there is no tool '$program'; there are jaeger, kubecheck, kube-state-metrics, kubernetes and tofu" ;;
   esac
   say "building $program (minutes)"
   for one in $package; do
     name=${one##*/}
-    [ "$one" != . ] || name=$program
+    [ "$program" = kubernetes ] || name=$program
     (cd "$root/tools/$program" && go build -mod=readonly -trimpath -ldflags '-s -w' -o "$to/$name.new" "$one")
     mv "$to/$name.new" "$to/$name"
     say "$to/$name"

@@ -93,6 +93,20 @@ class ControlPlane:
         self.apply("---".join(loose(group, kind) for group, kinds in LOOSE.items() for kind in kinds))
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
 
+    def serve(self, name, *words):
+        """Starts a program that serves HTTP; its port, once it answers."""
+        port = free_port()
+        self.spawn(name, *words, f"--port={port}")
+
+        def answers():
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return True
+            except OSError:
+                return False
+        self.wait(name, answers, 30)
+        return port
+
     def configure(self, path, token, namespace="default"):
         """A kubeconfig for whoever has this token."""
         with open(path, "w", encoding="utf-8") as f:

@@ -5,8 +5,9 @@ import shutil
 import subprocess
 import tempfile
 import unittest
+import urllib.request
 
-from control_plane import MISSING, ControlPlane
+from control_plane import MISSING, ControlPlane, find
 from test_kubernetes import DIGEST, ENVIRONMENTS, ROOT, deployed
 
 
@@ -53,6 +54,25 @@ class Admission(unittest.TestCase):
                 with open(f"{folder}/build/deploy/production/{file}.yaml", encoding="utf-8") as f:
                     text = f.read()
                 self.assertEqual(len(self.plane.apply(text).splitlines()), len(re.findall(r"^kind: ", text, re.M)))
+
+    @unittest.skipUnless(find("kube-state-metrics"), "tools/build.sh kube-state-metrics (Go) is missing")
+    def test_2_metrics_that_rules_name(self):
+        """Of the state of the cluster: the age of backups and restore points."""
+        with open(f"{ROOT}/monitoring/prometheus/rules/citus.yml", encoding="utf-8") as f:
+            wanted = set(re.findall(r"(kube_\w+)\{(cronjob)=\"([\w-]+)\"\}", f.read()))
+        self.assertGreaterEqual(len(wanted), 2)
+        for name in {w[2] for w in wanted}:
+            self.plane.kubectl("patch", "cronjob", name, "-n", "coditect-production", "--subresource=status", "--type=merge", "-p",
+                               '{"status": {"lastSuccessfulTime": "2026-01-02T03:04:05Z"}}')
+        port = self.plane.serve("kube-state-metrics", "--resources=cronjobs", "--kubeconfig", self.plane.kubeconfig, "--host=127.0.0.1", "--telemetry-host=127.0.0.1",
+                                "--telemetry-port=0")
+
+        def metrics():
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                return answer.read().decode()
+        for metric, label, value in wanted:
+            line = re.compile(rf'^{metric}\{{namespace="coditect-production",{label}="{value}"\}} 1\.76732\d+e\+09$', re.M)
+            self.plane.wait(f"{metric} of {value}", lambda line=line: line.search(metrics()), 30)
 
     def test_2_what_is_wrong_is_refused(self):
         """By the API server, with the rules of this namespace."""
