@@ -131,9 +131,33 @@ def business():
     return d
 
 
+def kubernetes():
+    d = Dashboard("coditect-kubernetes", "Coditect / Kubernetes", "Pods, sizes, the databases that Patroni keeps, and backups. Needs kube-state-metrics and cert-manager.")
+    at = 'namespace=~"coditect-.*"'
+    d.number("Pods not ready", "none", f'sum(kube_pod_status_ready{{{at},condition="false"}} * on (namespace, pod) group_left () (kube_pod_status_phase{{phase=~"Running|Pending"}} == 1)) or vector(0)',
+             thresholds=[(1, "red")])
+    d.number("Restarts, 1 h", "none", f"sum(increase(kube_pod_container_status_restarts_total{{{at}}}[1h]))", thresholds=[(1, "orange"), (5, "red")])
+    d.number("Groups without a leader", "none", "count(max by (namespace, citus_group) (patroni_primary) == 0) or vector(0)", thresholds=[(1, "red")])
+    d.number("Newest restore point", "s", 'time() - max(kube_cronjob_status_last_successful_time{cronjob="citus-restore-point"})', thresholds=[(1200, "orange"), (1800, "red")])
+    d.number("Newest backup", "s", 'time() - max(kube_cronjob_status_last_successful_time{cronjob="citus-backup"})', thresholds=[(93600, "orange"), (129600, "red")])
+    d.number("Next certificate to end", "s", f"min(certmanager_certificate_expiration_timestamp_seconds{{{at}}}) - time()", description="Renewed 30 days before.")
+    d.row("The API's pods")
+    d.graph("Pods: wanted, there, most", "none", ("wanted", f'sum(kube_horizontalpodautoscaler_status_desired_replicas{{{at}}})'),
+            ("there", f'sum(kube_horizontalpodautoscaler_status_current_replicas{{{at}}})'), ("most", f'sum(kube_horizontalpodautoscaler_spec_max_replicas{{{at}}})'))
+    d.graph("Share of the quota in use", "percentunit",
+            ("{{resource}}", f'max by (resource) (kube_resourcequota{{{at},type="used"}}) / max by (resource) (kube_resourcequota{{{at},type="hard"}} > 0)'))
+    d.row("Databases")
+    d.graph("Leaders by group", "none", ("group {{citus_group}}", "sum by (citus_group) (patroni_primary)"))
+    d.graph("Behind the leader", "bytes", ("{{pod}}", "max by (namespace, citus_group) (patroni_xlog_location) - on (namespace, citus_group) group_right () "
+            "(patroni_xlog_replayed_location and patroni_replica == 1)"))
+    d.graph("Log written", "Bps", ("group {{citus_group}}", f"max by (citus_group) (rate(patroni_xlog_location{WINDOW}))"))
+    d.graph("Failovers", "none", ("group {{citus_group}}", "max by (citus_group) (patroni_postgres_timeline)"), description="Each makes a new timeline.")
+    return d
+
+
 def main():
     differ = []
-    for dashboard in (api(), database(), business()):
+    for dashboard in (api(), database(), business(), kubernetes()):
         path = f"{HERE}/dashboards/{dashboard.meta['uid']}.json"
         text = json.dumps(dashboard.json(), indent=1) + "\n"
         if "--check" in sys.argv:

@@ -202,7 +202,9 @@ class HighAvailability(unittest.TestCase):
 
     def test_7_metrics_that_rules_name(self):
         with open(f"{ROOT}/monitoring/prometheus/rules/citus.yml", encoding="utf-8") as f:
-            names = set(re.findall(r"\b(patroni_\w+)\b", f.read()))
+            text = f.read()
+        with open(f"{ROOT}/monitoring/grafana/dashboards/coditect-kubernetes.json", encoding="utf-8") as f:
+            names = set(re.findall(r"\b(patroni_\w+)\b", text + f.read()))
         self.assertGreater(len(names), 5)
         names.add("patroni_sync_standby")  # of a pattern; patroni_quorum_standby is 4.x
         for node in self.cluster.nodes:

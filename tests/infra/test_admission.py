@@ -64,12 +64,16 @@ class Admission(unittest.TestCase):
         for name in {w[2] for w in wanted}:
             self.plane.kubectl("patch", "cronjob", name, "-n", "coditect-production", "--subresource=status", "--type=merge", "-p",
                                '{"status": {"lastSuccessfulTime": "2026-01-02T03:04:05Z"}}')
-        port = self.plane.serve("kube-state-metrics", "--resources=cronjobs", "--kubeconfig", self.plane.kubeconfig, "--host=127.0.0.1", "--telemetry-host=127.0.0.1",
+        port = self.plane.serve("kube-state-metrics", "--kubeconfig", self.plane.kubeconfig, "--host=127.0.0.1", "--telemetry-host=127.0.0.1",
                                 "--telemetry-port=0")
 
         def metrics():
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
                 return answer.read().decode()
+        with open(f"{ROOT}/monitoring/grafana/dashboards/coditect-kubernetes.json", encoding="utf-8") as f:
+            names = set(re.findall(r"\bkube_\w+", f.read()))
+        self.assertGreater(len(names), 6)
+        self.plane.wait(f"all of {names}", lambda: not names - set(re.findall(r"^# TYPE (\w+)", metrics(), re.M)), 30)
         for metric, label, value in wanted:
             line = re.compile(rf'^{metric}\{{namespace="coditect-production",{label}="{value}"\}} 1\.76732\d+e\+09$', re.M)
             self.plane.wait(f"{metric} of {value}", lambda line=line: line.search(metrics()), 30)
