@@ -231,6 +231,10 @@ Prices parse_prices(const json::value& file) {
     };
     p.nodes = types_of(file.at("node_types"));
     p.database_nodes = types_of(file.at("database_node_types"));
+    for (const auto& t : file.at("redis_node_types").as_array())
+      p.redis_nodes.push_back({std::string(t.at("name").as_string()), 0,
+                               t.at("gib").to_number<double>(), t.at("month").to_number<double>()});
+    p.spot_factor = number("spot_factor");
     const auto& m = file.at("managed_postgres");
     p.managed_vcpu = m.at("vcpu").to_number<double>();
     p.managed_gib = m.at("memory_gib").to_number<double>();

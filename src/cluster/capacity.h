@@ -58,7 +58,8 @@ struct NodeType {
   double vcpu = 0, memory_gib = 0, month = 0;
 };
 struct Prices {
-  std::vector<NodeType> nodes, database_nodes;
+  std::vector<NodeType> nodes, database_nodes, redis_nodes;
+  double spot_factor = 1;  ///< of a spot node's price
   double managed_vcpu = 0, managed_gib = 0, managed_disk = 0, managed_ha = 2, managed_most_vcpu = 0;
   double disk = 0, backup = 0, redis = 0, kubernetes = 0, balancer = 0, monitoring = 0,
          monitoring_node = 0;

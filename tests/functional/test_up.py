@@ -182,6 +182,29 @@ class Reference(unittest.TestCase):
             self.assertEqual(f.read(), coditect("settings", "--markdown").stdout)
 
 
+class Costs(unittest.TestCase):
+    FILES = [f"{ROOT}/opentofu/environments/{e}/terraform.tfvars.json" for e in ("dev", "staging", "production")]
+
+    def test_the_table_of_costs_is_what_the_program_computes(self):
+        with open(f"{ROOT}/docs/SCALING.md", encoding="utf-8") as f:
+            self.assertIn("--markdown -->\n" + coditect("plan", "environment", "--markdown", *self.FILES).stdout + "<!-- end -->", f.read())
+
+    def test_the_budget_of_each_environment_is_enough_for_what_its_values_allow(self):
+        for cost in json.loads(coditect("plan", "environment", "--json", *self.FILES).stdout):
+            self.assertLessEqual(cost["most"], cost["budget"], cost["environment"])
+            self.assertGreater(cost["most"], cost["budget"] / 2, f"{cost['environment']}: an alarm at twice the cost comes late")
+
+    def test_what_is_wrong_is_named(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
+            f.write('{"environment": "dev", "zones": ["a"], "application": {"machine_type": "n9-huge-1"}}')
+            f.flush()
+            done = coditect("plan", "environment", f.name)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("the prices have no n9-huge-1", done.stdout + done.stderr)
+        done = coditect("plan", "environment", "/nowhere.json")
+        self.assertIn("/nowhere.json cannot be read", done.stdout + done.stderr)
+
+
 class OtherServers(unittest.TestCase):
     """--database, bootstrap, migrate and serve api against a server that exists."""
 

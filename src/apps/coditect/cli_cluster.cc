@@ -159,6 +159,17 @@ void add_plan_commands(Cli& cli) {
   simulate_command->add_flag("--json", simulate_options.json, "for programs");
   for (auto* option : simulate_command->get_options()) option->capture_default_str();
   cli.on(simulate_command, [&] { return simulate(simulate_options); });
+  auto& cost_options = cli.keep<CostOptions>();
+  auto* cost_command =
+      plan_command->add_subcommand("environment", "What environments of opentofu/ cost a month");
+  cost_command
+      ->add_option("values", cost_options.files,
+                   "opentofu/environments/ENVIRONMENT/terraform.tfvars.json, one or more")
+      ->required();
+  cost_command->add_option("--prices", cost_options.prices, "prices; default: rounded list prices");
+  cost_command->add_flag("--json", cost_options.json, "for programs");
+  cost_command->add_flag("--markdown", cost_options.markdown, "the table of docs/SCALING.md");
+  cli.on(cost_command, [&] { return environment_costs(cost_options); });
 }
 
 }  // namespace coditect::app

@@ -115,6 +115,13 @@ struct SimulateOptions {
   bool json = false;
 };
 int simulate(const SimulateOptions& options);
+struct CostOptions {
+  std::vector<std::string> files;  ///< values of environments, terraform.tfvars.json
+  std::string prices;
+  bool json = false, markdown = false;
+};
+/// What environments cost a month.
+int environment_costs(const CostOptions& options);
 
 struct NewSliceOptions {
   std::string name;      ///< plural: "invoices"

@@ -5,6 +5,7 @@
 #include "apps/coditect/commands.h"
 #include "base/error.h"
 #include "cluster/capacity.h"
+#include "cluster/environment_cost.h"
 #include "cluster/simulate.h"
 
 namespace coditect::app {
@@ -55,6 +56,18 @@ int simulate(const SimulateOptions& o) {
   const auto milestones = cluster::simulate(o.simulation);
   const auto text = o.json ? boost::json::serialize(cluster::simulation_json(milestones)) + "\n"
                            : cluster::simulation_text(o.simulation, milestones);
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
+int environment_costs(const CostOptions& o) {
+  const auto prices = cluster::parse_prices(read_json(o.prices, "prices.json"));
+  std::vector<cluster::EnvironmentCost> all;
+  for (const auto& file : o.files)
+    all.push_back(cluster::environment_cost(file, read_json(file, file), prices));
+  const auto text = o.json       ? boost::json::serialize(cluster::cost_json(all)) + "\n"
+                    : o.markdown ? cluster::cost_markdown(all)
+                                 : cluster::cost_text(all);
   std::fputs(text.c_str(), stdout);
   return 0;
 }
