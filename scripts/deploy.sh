@@ -6,6 +6,8 @@
 #   --image IMAGE      what to run, as REPOSITORY@sha256:DIGEST; without it the one that runs stays
 #   --database-image IMAGE
 #                      the same for the databases, where the environment has Citus (kubernetes/services/citus/Dockerfile)
+#   --share PERCENT    the program only: pods of --image beside those that run, which get so many of a hundred requests. Again
+#                      with more, or with 0 to give up; without --share it is rolled out to all
 #   --only PART        opentofu, charts or kubernetes; default: opentofu and kubernetes, in this order. charts installs what runs
 #                      beside ours (kubernetes/charts), the way in (kubernetes/edge), rules and dashboards (monitoring)
 #   --yes              do not ask (staging, in a pipeline)
@@ -28,7 +30,7 @@
 #   scripts/deploy.sh production --image ... --approve 3f9a...
 source "$(dirname "$0")/lib/cloud.sh"
 
-yes=no check=no image="" database_image="" only="" approved="" repository="" name=""
+yes=no check=no image="" database_image="" share="" only="" approved="" repository="" name=""
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) help; exit 0 ;;
@@ -37,6 +39,7 @@ while [ $# -gt 0 ]; do
     --check) check=yes ;;
     --image) value "$@"; image=$2; shift ;;
     --database-image) value "$@"; database_image=$2; shift ;;
+    --share) value "$@"; share=$2; shift ;;
     --only) value "$@"; only=$2; shift ;;
     --approve) value "$@"; approved=$2; shift ;;
     --bootstrap) value "$@"; repository=$2; shift ;;
@@ -51,6 +54,12 @@ for option in image database_image; do
   [[ -z "${!option}" || "${!option}" =~ ^[a-z0-9.-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$ ]] ||
     bad_use "--${option/_/-} must be REPOSITORY@sha256:DIGEST: a tag may be another image tomorrow"
 done
+if [ -n "$share" ]; then
+  [[ "$share" =~ ^([0-9]{1,2}|100)$ ]] || bad_use "--share is a percentage from 0 to 100, not '$share'"
+  [ "$share" -eq 0 ] || [ -n "$image" ] || bad_use "--share needs --image: what gets the share"
+  [ -z "$only" ] || [ "$only" = kubernetes ] || bad_use "--share is of the program, not of $only"
+  only=kubernetes
+fi
 workers=$(jq '.citus.workers // 0' "$values")
 [ -z "$database_image" ] || [ "$workers" -gt 0 ] || bad_use "--database-image is for environments with Citus, and citus.workers of $environment is 0"
 [ -z "$approved" ] || [ "$environment" = production ] || bad_use "--approve is for production"
@@ -250,7 +259,24 @@ render() {
   folders=$(find "$overlay" -name 'group-*' | wc -l)
   [ "$folders" -eq $((workers == 0 ? 0 : workers + 1)) ] ||
     not_ready "kubernetes/overlays/$environment/citus has not the groups of citus.workers = $workers: scripts/scale.sh $environment citus --workers $workers"
-  kubectl kustomize "$overlay" | sed "s|image: coditect\$|image: ${image:-IMAGE}|; s|image: citus\$|image: ${database_image:-DATABASE_IMAGE}|" >"$work/objects.yaml"
+  # With a share what serves goes on, and the image is that of the pods beside it and of the jobs.
+  local serving=$image pods=0
+  if [ "${share:-0}" -gt 0 ]; then
+    serving=SERVING_IMAGE pods=PODS
+    if [ "$dry" = no ]; then
+      serving=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
+      [ -n "$serving" ] || not_ready "nothing runs yet that could keep a share: deploy without --share"
+      pods=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.status.readyReplicas}')
+      pods=$(((${pods:-1} * share + 99) / 100))
+    fi
+  fi
+  kubectl kustomize "$overlay" | pick '/^kind: Deployment$/' | pick '/^  name: backend$/' | sed "s|image: coditect\$|image: ${serving:-IMAGE}|" >"$work/serving.yaml"
+  {
+    kubectl kustomize "$overlay" | awk -v RS='\n?---\n' 'NF && !(/(^|\n)kind: Deployment\n/ && /\n  name: backend\n/) { sub(/\n+$/, ""); printf "---\n%s\n", $0 }' |
+      sed "s|image: coditect\(-next\)\{0,1\}\$|image: ${image:-IMAGE}|; s|image: citus\$|image: ${database_image:-DATABASE_IMAGE}|
+        s|^  replicas: 0\$|  replicas: $pods|; s|weight: 100\$|weight: SERVING|; s|weight: 0\$|weight: ${share:-0}|; s|weight: SERVING\$|weight: $((100 - ${share:-0}))|"
+    cat "$work/serving.yaml"
+  } >"$work/objects.yaml"
   # Not part of the overlay: it would leave the administrator's password in the cluster.
   beside bootstrap "$namespace" jobs/bootstrap components/environment | sed "s|image: coditect\$|image: ${image:-IMAGE}|" >"$work/bootstrap.yaml"
   # What must be there before the database is touched, the migrations, and what runs after them.
@@ -259,7 +285,8 @@ render() {
   for job in cluster-init migrate; do
     pick '/^kind: Job$/' <"$work/objects.yaml" | pick "/^  name: $job\$/" >"$work/$job.yaml"
   done
-  pick '/^kind: (Deployment|HorizontalPodAutoscaler|HTTPRoute)$/' <"$work/objects.yaml" >"$work/last.yaml"
+  pick '/^kind: HTTPRoute$/' <"$work/objects.yaml" >"$work/route.yaml"
+  pick '/^kind: (Deployment|HorizontalPodAutoscaler)$/' <"$work/objects.yaml" >"$work/last.yaml"
 }
 
 # Keys that seal cursors and hash API keys: made once. Replacing them voids every API key.
@@ -318,16 +345,38 @@ apply_kubernetes() {
   kube delete externalsecret bootstrap --ignore-not-found
   [ "$workers" -eq 0 ] || apply_citus
   run_job migrate "$work/migrate.yaml"
+  if [ "${share:-0}" -gt 0 ]; then
+    apply_share
+    return
+  fi
+  # First nobody goes to the pods beside it any more, then they go.
+  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/route.yaml"
   run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/last.yaml"
   if ! kube rollout status deployment/backend --timeout=600s; then
     say "it does not become ready: back to what ran before"
-    kubectl --namespace "$namespace" get events --sort-by=.lastTimestamp 2>/dev/null | tail -15 >&2 || true
+    events
     kube rollout undo deployment/backend
     kube rollout status deployment/backend --timeout=600s || true
     printf 'error: the roll-out was undone\n' >&2
     exit 1
   fi
   [ "$dry" = yes ] || say "$environment runs ${image##*@}"
+}
+
+events() { kubectl --namespace "$namespace" get events --sort-by=.lastTimestamp 2>/dev/null | tail -15 >&2 || true; }
+
+# Pods of the next release are ready before anybody is sent there.
+apply_share() {
+  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/last.yaml"
+  if ! kube rollout status deployment/backend-next --timeout=600s; then
+    say "it does not become ready; nobody was sent there"
+    events
+    kube scale deployment/backend-next --replicas=0
+    printf 'error: the next release got no share\n' >&2
+    exit 1
+  fi
+  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/route.yaml"
+  [ "$dry" = yes ] || say "$share of 100 requests go to ${image##*@}. Watch the dashboard, then the same with more, --share 0 to give up, or without --share for all"
 }
 
 preflight

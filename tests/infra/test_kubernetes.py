@@ -28,7 +28,7 @@ def render(path, root=ROOT):
 
 def deployed(environment):
     """As scripts/deploy.sh applies it: with the image's digest."""
-    return re.sub(r"image: (coditect|citus)$", f"image: {DIGEST}", render(f"kubernetes/overlays/{environment}"), flags=re.M)
+    return re.sub(r"image: (coditect|coditect-next|citus)$", f"image: {DIGEST}", render(f"kubernetes/overlays/{environment}"), flags=re.M)
 
 
 @unittest.skipUnless(shutil.which("kubectl"), "kubectl is not installed")
@@ -129,6 +129,7 @@ PLANTED = [
     ("a token that nobody needs", "automountServiceAccountToken: true", "automountServiceAccountToken: false", "automountServiceAccountToken is not false"),
     ("a budget for nobody", budget_for_nobody, None, "no PodDisruptionBudget"),
     ("a route to nowhere", "port: 8081\n      weight: 100", "port: 80\n      weight: 100", "has no port 8081"),
+    ("a share for nobody", "name: backend-last\n      port: 80\n      weight: 0", "name: backend-next\n      port: 80\n      weight: 0", "there is no Service/backend-last"),
     ("a plugin that is not there", "konghq.com/plugins: missing,", "konghq.com/plugins: strip-headers,", "there is no KongPlugin/missing"),
     ("two limits, of which Kong runs one", lambda text: text.replace("plugin: correlation-id", "plugin: rate-limiting"), None,
      "two plugins of the kind rate-limiting"),
@@ -187,11 +188,11 @@ class Checked(unittest.TestCase):
             for environment in ENVIRONMENTS:
                 subprocess.run([f"{folder}/scripts/deploy.sh", environment, "--dry-run", "--image", DIGEST, *(["--database-image", DIGEST] if environment != "dev" else [])], check=True, capture_output=True)
                 objects, bootstrap = (pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("objects", "bootstrap"))
-                self.assertEqual(objects.rstrip("\n"), deployed(environment).rstrip("\n"))
+                self.assertEqual(sorted(re.split(r"^---\n", objects, flags=re.M)[1:]), sorted(d if d.endswith("\n") else d + "\n" for d in deployed(environment).split("---\n")))
                 bootstrap = re.sub(r"^apiVersion: v1\n(?:(?!^---).*\n)*?kind: ConfigMap\n(?:(?!^---).*\n)*?---\n", "", bootstrap, flags=re.M)
                 self.assertIn("kind: Job", bootstrap)
                 self.assertEqual(self.check(objects + "\n---\n" + bootstrap), "", environment)
-                stages = "".join(pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("first", "cluster-init", "migrate", "last"))
+                stages = "".join(pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("first", "cluster-init", "migrate", "route", "last"))
                 self.assertEqual(sorted(re.findall(r"^kind: .*", stages, re.M)), sorted(re.findall(r"^kind: .*", objects, re.M)))
 
     def test_what_is_installed_beside_it(self):
@@ -236,9 +237,9 @@ class Checked(unittest.TestCase):
             self.assertEqual({re.search(r"<= ([\w-]+)/", line).group(1) for line in into} - {inside}, {"kong", "monitoring"})
             self.assertNotIn("0.0.0.0-255.255.255.255", found)
             # Strangers reach the API only, and databases are reached by what needs them.
-            self.assertEqual({re.match(r"\S+/([a-z0-9-]+)\[", line).group(1) for line in into if "<= kong/" in line}, {"backend"})
+            self.assertEqual({re.match(r"\S+/([a-z0-9-]+)\[", line).group(1) for line in into if "<= kong/" in line}, {"backend", "backend-next"})
             users = set(re.findall(r"/([a-z-]+)(?:-\d)?\[\w+\] => [\w-]+/citus-\d\[", found))
-            self.assertEqual(users, set() if environment == "dev" else {"backend", "citus", "citus-backup", "citus-restore-point", "cluster-init", "migrate", "pgbouncer"})
+            self.assertEqual(users, set() if environment == "dev" else {"backend", "backend-next", "citus", "citus-backup", "citus-restore-point", "cluster-init", "migrate", "pgbouncer"})
 
 
 if __name__ == "__main__":

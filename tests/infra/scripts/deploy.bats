@@ -81,6 +81,34 @@ load common
   not_called "helm upgrade"
 }
 
+@test "a share of the requests, more, given up, and all" {
+  it 2 deploy.sh dev --share 200 --image "$image"; says "--share is a percentage"
+  it 2 deploy.sh dev --share 10; says "--share needs --image"
+  FAKE_RUNNING="" it 3 deploy.sh dev --share 10 --image "$image"; says "deploy without --share"
+  old=${image/a@/c@} next=${image/aaaa/bbbb}
+  FAKE_READY=5 FAKE_RUNNING=$old it 0 deploy.sh dev --share 25 --image "$next"
+  says "25 of 100 requests"
+  not_called "tofu -chdir=opentofu/environments/dev apply"
+  grep -qx '  replicas: 2' build/deploy/dev/last.yaml
+  [ "$(grep -c "image: $old$" build/deploy/dev/last.yaml)" -eq 1 ]
+  [ "$(grep -c "image: $next$" build/deploy/dev/last.yaml)" -eq 1 ]
+  [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 75 weight: 25 " ]
+  # Ready first, then requests.
+  [ "$(grep -oE 'last.yaml|status deployment/backend-next|route.yaml' "$CALLS" | tr '\n' ' ')" = "last.yaml status deployment/backend-next route.yaml " ]
+  : >"$CALLS"
+  FAKE_READY=5 FAKE_RUNNING=$old it 0 deploy.sh dev --share 100 --image "$next"
+  [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 0 weight: 100 " ]
+  # One that does not become ready gets nobody.
+  : >"$CALLS"
+  FAKE_ROLLOUT=1 FAKE_RUNNING=$old it 1 deploy.sh dev --share 10 --image "$next"; says "nobody was sent there"
+  not_called route.yaml; called "scale deployment/backend-next --replicas=0"
+  : >"$CALLS"
+  FAKE_RUNNING=$old it 0 deploy.sh dev --share 0
+  [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 100 weight: 0 " ]
+  grep -qx '  replicas: 0' build/deploy/dev/last.yaml
+  [ "$(grep -oE 'last.yaml|route.yaml' "$CALLS" | tr '\n' ' ')" = "route.yaml last.yaml " ]
+}
+
 @test "staging asks, and without anybody there refuses" {
   run scripts/deploy.sh staging --image "$image" </dev/null
   [ "$status" -eq 4 ]
@@ -168,7 +196,7 @@ load common
   sed -i 's/^HOST=.*/HOST=other.example.com/' kubernetes/overlays/dev/environment.env
   git -c user.name=t -c user.email=t@example.com commit -qam other
   it 0 deploy.sh dev --image "$image"
-  grep -q "other.example.com" build/deploy/dev/last.yaml
+  grep -q "other.example.com" build/deploy/dev/route.yaml
 }
 
 @test "sealing keys are made once, and are never words of a command" {
