@@ -54,7 +54,8 @@ bool sampled_by_chance(int per_mille) {
 
 Async<http::Response> Dispatch::answer(http::Request& request) {
   const auto start = now();
-  if (!request.trace.sampled && request.header("traceparent") == nullptr)
+  thread_local obs::AskedSamples asked;
+  if (request.trace.sampled ? !asked.take(start) : request.header("traceparent") == nullptr)
     request.trace.sampled = sampled_by_chance(services_.sample_per_mille);
   request.tracer = obs::Tracer(services_.spans, request.trace);
   http::Response response;

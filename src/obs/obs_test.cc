@@ -40,6 +40,15 @@ TEST(Trace, ReadsAndWritesTraceparent) {
   EXPECT_NE(context->child().span_id, context->span_id);
 }
 
+TEST(Trace, StrangersCannotHaveEverythingRecorded) {
+  AskedSamples asked;
+  const auto at = now();
+  int taken = 0;
+  for (int i = 0; i < 1000; ++i) taken += asked.take(at + std::chrono::microseconds(i)) ? 1 : 0;
+  EXPECT_EQ(taken, AskedSamples::kPerSecond);
+  EXPECT_TRUE(asked.take(at + std::chrono::seconds(1)));
+}
+
 TEST(Trace, RefusesMalformedHeaders) {
   for (const char* bad : {"", "00", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0",
                           "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",

@@ -31,6 +31,24 @@ struct TraceContext {
   std::string trace_id_hex() const;
 };
 
+/// Whoever sends a `traceparent` may ask for the request to be recorded (W3C Trace Context
+/// section 2.4 on denial of service): so many a second are. Of one thread.
+class AskedSamples {
+ public:
+  static constexpr int kPerSecond = 10;
+  bool take(Timestamp at) {
+    if (at < since_ || at - since_ >= std::chrono::seconds(1)) {
+      since_ = at;
+      taken_ = 0;
+    }
+    return taken_++ < kPerSecond;
+  }
+
+ private:
+  Timestamp since_{};
+  int taken_ = 0;
+};
+
 struct Span {
   std::string name;
   TraceContext context;
