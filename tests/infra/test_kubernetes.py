@@ -195,6 +195,18 @@ class Checked(unittest.TestCase):
                 stages = "".join(pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("first", "cluster-init", "migrate", "route", "last"))
                 self.assertEqual(sorted(re.findall(r"^kind: .*", stages, re.M)), sorted(re.findall(r"^kind: .*", objects, re.M)))
 
+    def test_a_cluster_that_is_restored(self):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(f"{ROOT}/kubernetes", f"{folder}/kubernetes")
+            overlay = pathlib.Path(f"{folder}/kubernetes/overlays/staging")
+            (overlay / "environment.env").write_text((overlay / "environment.env").read_text() + "RESTORE_POINT=point-20260102T030405Z\n")
+            path = overlay / "kustomization.yaml"
+            path.write_text(path.read_text().replace("  - ../../components/citus\n", "  - ../../components/citus\n  - ../../components/citus-restore\n"))
+            text = re.sub(r"image: (coditect|coditect-next|citus)$", f"image: {DIGEST}", render("kubernetes/overlays/staging", folder), flags=re.M)
+        self.assertEqual(text.count("value: point-20260102T030405Z"), len(re.findall("^kind: StatefulSet$", text, re.M)))
+        self.assertEqual(text.count("suspend: true"), 2)
+        self.assertEqual(self.check(text), "")
+
     def test_what_is_installed_beside_it(self):
         with tempfile.TemporaryDirectory() as folder:
             for name in ("scripts", "opentofu", "kubernetes", "monitoring"):
