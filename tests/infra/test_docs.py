@@ -45,6 +45,22 @@ class Docs(unittest.TestCase):
                     self.assertIn(option, text, where)
         self.assertGreater(seen, 40)
 
+    def test_claims_of_the_security_page_are_shown(self):
+        """Each row ends with tests that exist, or says that it is a target."""
+        files = [p for folder in ("src", "tests", "scripts", "kubernetes") for p in glob.glob(f"{ROOT}/{folder}/**/*", recursive=True) if os.path.isfile(p)]
+        names = {os.path.basename(p) for p in files}
+        sources = "\n".join(read(p) for p in files if p.endswith((".py", ".cc", ".bats", ".yaml", ".hcl")) and not p.endswith("test_docs.py")) + read(__file__)
+        rows = [line for line in read(f"{ROOT}/docs/SECURITY.md").splitlines() if line.startswith("| ") and not line.endswith(("| shown by |", "| found by |"))]
+        self.assertGreater(len(rows), 50)
+        for row in rows:
+            last = row.rstrip("|").rsplit(" | ", 1)[1].strip()
+            if last == "target":
+                continue
+            cited = re.findall(r"`([^`]+)`", last)
+            self.assertTrue(cited, row)
+            for name in cited:
+                self.assertTrue(os.path.exists(f"{ROOT}/{name}") or name in names or re.search(rf"(?<!\w){re.escape(name)}", sources), f"{name}: {row}")
+
     def test_links_lead_somewhere(self):
         for page in PAGES:
             for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", read(page), flags=re.M | re.S)):
