@@ -84,7 +84,9 @@ preflight() {
     gcloud artifacts docker images describe "$one" --project "$project" --format='value(image_summary.digest)' >/dev/null 2>&1 ||
       not_ready "there is no image $one"
   done
-  if [ "$environment" = production ] && [ -n "$approved" ]; then
+  # The first time there is nothing that could be lost.
+  if [ "$environment" = production ] && [ -n "$approved" ] &&
+    [ -n "$(gcloud sql instances list --project "$project" --filter="name=$cluster" --format='value(name)')" ]; then
     "$root/scripts/backup.sh" production --check || not_ready "the last backup is too old: scripts/backup.sh production"
   fi
 }

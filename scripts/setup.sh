@@ -22,7 +22,7 @@ esac
 packages="clang-19 lld-19 llvm-19 libclang-rt-19-dev clang-tidy-19 clang-format-19 g++ cmake ninja-build ccache pkg-config
   dpkg-dev file
   $boost libpq-dev libssl-dev libargon2-dev libjemalloc-dev libfmt-dev libtomlplusplus-dev libcli11-dev prometheus-cpp-dev zlib1g-dev
-  libgtest-dev libgmock-dev $postgres redis-server nginx-light python3 git curl jq wrk ca-certificates openssl procps
+  libgtest-dev libgmock-dev $postgres redis-server nginx-light python3 git curl jq wrk ca-certificates openssl procps iproute2
   prometheus prometheus-alertmanager shellcheck yamllint bats
   patroni python3-etcd python3-psycopg2 etcd-server pgbackrest pgbouncer"
 

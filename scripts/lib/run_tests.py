@@ -139,7 +139,7 @@ def main():
     run("check_format", ["scripts/format.sh", "--check"])
     if PATTERN == "ha":  # by itself: it takes seven minutes and kills servers
         build("release")
-        run("ha", ["/usr/bin/python3", "-m", "unittest", "-v", "test_ha", "test_kubernetes_store"], {"PYTHONPATH": f"{ROOT}/tests/ha"}, timeout=1200)
+        run("ha", ["/usr/bin/python3", "-m", "unittest", "-v", "test_ha", "test_partition", "test_kubernetes_store"], {"PYTHONPATH": f"{ROOT}/tests/ha"}, timeout=1200)
         return summary(started)
     for module in sorted(os.listdir(f"{ROOT}/tests/infra")):
         if module.startswith("test_") and module.endswith(".py"):

@@ -52,7 +52,7 @@ class Node:
     def __init__(self, cluster, group, index, name="citus", address=None, extra=None):
         self.cluster, self.group, self.index = cluster, group, index
         self.name = f"{name}-{group}-{index}"
-        self.address = address or f"127.0.{group + 1}.{index + 1}"
+        self.address = address or f"{cluster.network}.{group + 1}.{index + 1}"
         self.extra = extra or {}
         self.data = f"{cluster.folder}/{self.name}"
         self.log = f"{cluster.folder}/{self.name}.log"
@@ -91,8 +91,9 @@ class Node:
             f.write(f"postgresql:\n  parameters:\n    unix_socket_directories: {self.sockets}\n")
         for place in (self.sockets, self.run):
             self.cluster.own(place)
-        self.process = self.cluster.spawn(["bash", f"{self.cluster.etc}/citus/start.sh"], self.log, self.environment())
-        self.backups = self.cluster.spawn(["pgbackrest", "server"], f"{self.log}-pgbackrest", self.environment())
+        namespace = self.name if self.cluster.namespaces else None
+        self.process = self.cluster.spawn(["bash", f"{self.cluster.etc}/citus/start.sh"], self.log, self.environment(), namespace)
+        self.backups = self.cluster.spawn(["pgbackrest", "server"], f"{self.log}-pgbackrest", self.environment(), namespace)
 
     def end_backups(self):
         if self.backups and self.backups.poll() is None:
@@ -140,9 +141,13 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, groups=2, replicas=2, store=None):
-        """`store` gives a node's environment for the store of the leader's key; without it an etcd of our own is started."""
-        self.store = store or (lambda node: {"PATRONI_ETCD3_HOSTS": f"127.0.0.1:{self.etcd_port}"})
+    def __init__(self, groups=2, replicas=2, store=None, namespaces=False):
+        """`store` gives a node's environment for the store of the leader's key; without it an etcd of our own is started. With
+        `namespaces` each node is in a network namespace of its own, on a bridge that it can be cut off from."""
+        self.network = "10.77" if namespaces else "127.0"
+        self.host = f"{self.network}.0.1"
+        self.namespaces = namespaces
+        self.store = store or (lambda node: {"PATRONI_ETCD3_HOSTS": f"{self.host}:{self.etcd_port}"})
         self.folder = tempfile.mkdtemp(prefix="coditect-ha-")
         self.etc = f"{self.folder}/etc"
         self.tls = f"{self.etc}/tls"
@@ -153,6 +158,8 @@ class Cluster:
         self.etcd_port = 23790
         self.processes = []
         self.nodes = [Node(self, g, i) for g in range(groups) for i in range(replicas)]
+        if namespaces:
+            self.make_namespaces()
         os.makedirs(self.repository)
         self.certificates()
         if not CITUS:
@@ -202,7 +209,7 @@ class Cluster:
     def certificates(self):
         """An authority and one certificate for all nodes, whose common name is the user that they log in as to each other."""
         os.makedirs(self.tls)
-        addresses = [f"127.0.{g + 1}.{i + 1}" for g in range(4) for i in range(12)] + ["127.0.0.1", "127.0.8.1", "127.0.9.1", "127.0.9.2"]
+        addresses = [f"{self.network}.{g + 1}.{i + 1}" for g in range(4) for i in range(12)] + ["127.0.0.1", "127.0.8.1", "127.0.9.1", "127.0.9.2"]
         # pgBackRest looks for names only.
         names = ",".join(f"{kind}:{address}" for address in addresses for kind in ("IP", "DNS"))
 
@@ -231,12 +238,44 @@ class Cluster:
             "PGBACKREST_START_FAST": "y", "PGBACKREST_REPO1_RETENTION_FULL": "2", "PGBACKREST_LOG_LEVEL_CONSOLE": "warn", "PGBACKREST_LOG_LEVEL_FILE": "off",
         }
 
-    def command(self, words):
-        return ["setpriv", "--reuid", self.user, "--regid", self.user, "--init-groups", *words] if os.getuid() == 0 else words
+    # --- Network namespaces ---
 
-    def spawn(self, words, log, environment):
+    BRIDGE = "coditect-ha"
+
+    @staticmethod
+    def ip(*words, check=True):
+        subprocess.run(["ip", *words], check=check, capture_output=True)
+
+    def make_namespaces(self):
+        self.remove_namespaces()
+        self.ip("link", "add", self.BRIDGE, "type", "bridge")
+        self.ip("address", "add", f"{self.host}/16", "dev", self.BRIDGE)
+        self.ip("link", "set", self.BRIDGE, "up")
+        for node in self.nodes:
+            outside = f"cdt{node.group}{node.index}"
+            self.ip("netns", "add", node.name)
+            self.ip("link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", node.name)
+            self.ip("link", "set", outside, "master", self.BRIDGE, "up")
+            self.ip("-n", node.name, "address", "add", f"{node.address}/16", "dev", "eth0")
+            for device in ("lo", "eth0"):
+                self.ip("-n", node.name, "link", "set", device, "up")
+
+    def remove_namespaces(self):
+        for node in self.nodes:
+            self.ip("netns", "delete", node.name, check=False)
+        self.ip("link", "delete", self.BRIDGE, check=False)
+
+    def cut(self, node, off=True):
+        """Nobody hears it, and it hears nobody: not the store, not the other nodes, not its clients."""
+        self.ip("link", "set", f"cdt{node.group}{node.index}", "down" if off else "up")
+
+    def command(self, words, namespace=None):
+        words = ["setpriv", "--reuid", self.user, "--regid", self.user, "--init-groups", *words] if os.getuid() == 0 else words
+        return ["ip", "netns", "exec", namespace, *words] if namespace else words
+
+    def spawn(self, words, log, environment, namespace=None):
         with open(log, "ab") as out:
-            process = subprocess.Popen(self.command(words), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment, cwd=self.folder)
+            process = subprocess.Popen(self.command(words, namespace), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment, cwd=self.folder)
         self.processes.append(process)
         return process
 
@@ -247,12 +286,12 @@ class Cluster:
         return done.stdout
 
     def start_etcd(self):
-        client, peer = self.etcd_port, self.etcd_port + 1
-        self.etcd = self.spawn(["etcd", "--name", "one", "--data-dir", f"{self.folder}/etcd", "--listen-client-urls", f"http://127.0.0.1:{client}",
-                                "--advertise-client-urls", f"http://127.0.0.1:{client}", "--listen-peer-urls", f"http://127.0.0.1:{peer}",
-                                "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}", "--initial-cluster", f"one=http://127.0.0.1:{peer}"],
+        client, peer, host = self.etcd_port, self.etcd_port + 1, self.host
+        self.etcd = self.spawn(["etcd", "--name", "one", "--data-dir", f"{self.folder}/etcd", "--listen-client-urls", f"http://{host}:{client}",
+                                "--advertise-client-urls", f"http://{host}:{client}", "--listen-peer-urls", f"http://{host}:{peer}",
+                                "--initial-advertise-peer-urls", f"http://{host}:{peer}", "--initial-cluster", f"one=http://{host}:{peer}"],
                                f"{self.folder}/etcd.log", {"PATH": "/usr/bin:/bin", "ETCD_UNSUPPORTED_ARCH": ""})
-        wait_for("etcd", lambda: urllib.request.urlopen(f"http://127.0.0.1:{client}/health", timeout=2).status == 200, 30)
+        wait_for("etcd", lambda: urllib.request.urlopen(f"http://{host}:{client}/health", timeout=2).status == 200, 30)
 
     # --- Looking ---
 
@@ -423,6 +462,8 @@ class Cluster:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        if self.namespaces:
+            self.remove_namespaces()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -45,13 +45,13 @@ load common
 @test "databases come before what uses them, with a backup of their own" {
   FAKE_DATABASE="" it 3 deploy.sh staging --yes --image "$image"; says "say which --database-image"
   not_called first.yaml
-  it 0 deploy.sh staging --yes --image "$image" --database-image "${image/a@/c@}"
+  FAKE_CITUS_BACKUP="" it 0 deploy.sh staging --yes --image "$image" --database-image "${image/a@/c@}"
   order=$(grep -oE 'first.yaml|statefulset/citus-[0-9]|cluster-init.yaml|create job citus-backup-first|get job migrate|last.yaml' "$CALLS" | sed 's|[^ ]*/||' | tr '\n' ' ')
   [ "$order" = "first.yaml citus-0 citus-1 citus-2 cluster-init.yaml create job citus-backup-first get job migrate last.yaml " ] || { echo "$order"; return 1; }
   lacks "image: citus$" build/deploy/staging/*.yaml
   # The second time there is a backup.
   : >"$CALLS"
-  FAKE_BACKUP=2026-01-01T00:00:00Z it 0 deploy.sh staging --yes --image "$image"
+  it 0 deploy.sh staging --yes --image "$image"
   not_called citus-backup-first
   # Groups that are not those of the values.
   rm -r kubernetes/overlays/staging/citus/group-2
@@ -144,6 +144,9 @@ load common
   says "last backup is too old"
   FAKE_BACKUP="" it 3 deploy.sh production --image "$image" --approve "$hash"
   not_called apply
+  # The first time there is nothing to lose.
+  FAKE_INSTANCE="" FAKE_BACKUP="" it 0 deploy.sh production --image "$image" --approve "$hash"
+  called "apply $PWD/build/deploy/production/plan"
 }
 
 @test "a plan that failed is a failure" {

@@ -3,6 +3,8 @@ load common
 @test "backup: made, and its age said" {
   it 0 backup.sh staging
   called "sql backups create --instance coditect-staging --project coditect-staging"
+  called "create job citus-backup-"
+  called "wait --for=condition=complete job/citus-backup-"
   says "0 h old"
   FAKE_CREATE=1 it 1 backup.sh staging
 }
@@ -12,6 +14,13 @@ load common
   FAKE_BACKUP=$(date -u -d '30 hours ago' +%Y-%m-%dT%H:%M:%SZ) it 1 backup.sh staging --check; says "older than 26 h"
   FAKE_BACKUP=$(date -u -d '30 hours ago' +%Y-%m-%dT%H:%M:%SZ) it 0 backup.sh staging --check --max-age 40
   FAKE_BACKUP="" it 1 backup.sh staging --check; says "no backup"
+  it 0 backup.sh staging --check; says "citus-restore-point: newest"
+  FAKE_POINT=$(date -u -d '50 minutes ago' +%Y-%m-%dT%H:%M:%SZ) it 1 backup.sh staging --check; says "older than 30 min"
+  FAKE_CITUS_BACKUP=$(date -u -d '30 hours ago' +%Y-%m-%dT%H:%M:%SZ) it 1 backup.sh staging --check; says "older than 1560 min"
+  FAKE_CITUS_BACKUP="" it 1 backup.sh staging --check; says "no citus-backup has succeeded"
+  FAKE_DATABASE="" it 0 backup.sh staging --check; says "Citus is not there yet"
+  it 0 backup.sh dev --check
+  [[ "$output" != *itus* ]]
   it 2 backup.sh staging --max-age soon; says "--max-age"
   not_called create
 }
