@@ -7,11 +7,12 @@
 #   --database-image IMAGE
 #                      the same for the databases, where the environment has Citus (kubernetes/services/citus/Dockerfile)
 #   --share PERCENT    the program only: pods of --image beside those that run, which get so many of a hundred requests. Again
-#                      with more, or with 0 to give up; without --share it is rolled out to all
+#                      with more; without --share it is rolled out to all; --share 0, without --image, gives up
 #   --only PART        opentofu, charts or kubernetes; default: opentofu and kubernetes, in this order. charts installs what runs
 #                      beside ours (kubernetes/charts), the way in (kubernetes/edge), rules and dashboards (monitoring)
 #   --yes              do not ask (staging, in a pipeline)
 #   --approve HASH     production: apply the plan with this hash, and no other
+#   --without-backup   production: also when the last backup is too old, as when this is what mends it
 #   --check            change nothing: exit code 1 when the cloud is not as this checkout says
 #   --dry-run          say every command, run none
 #   --bootstrap OWNER/REPOSITORY
@@ -30,13 +31,14 @@
 #   scripts/deploy.sh production --image ... --approve 3f9a...
 source "$(dirname "$0")/lib/cloud.sh"
 
-yes=no check=no image="" database_image="" share="" only="" approved="" repository="" name=""
+yes=no check=no image="" database_image="" share="" without_backup=no only="" approved="" repository="" name=""
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) help; exit 0 ;;
     --yes) yes=yes ;;
     --dry-run) dry=yes ;;
     --check) check=yes ;;
+    --without-backup) without_backup=yes ;;
     --image) value "$@"; image=$2; shift ;;
     --database-image) value "$@"; database_image=$2; shift ;;
     --share) value "$@"; share=$2; shift ;;
@@ -57,6 +59,7 @@ done
 if [ -n "$share" ]; then
   [[ "$share" =~ ^([0-9]{1,2}|100)$ ]] || bad_use "--share is a percentage from 0 to 100, not '$share'"
   [ "$share" -eq 0 ] || [ -n "$image" ] || bad_use "--share needs --image: what gets the share"
+  [ "$share" -gt 0 ] || [ -z "$image" ] || bad_use "--share 0 gives up and rolls nothing out: without --image"
   [ -z "$only" ] || [ "$only" = kubernetes ] || bad_use "--share is of the program, not of $only"
   only=kubernetes
 fi
@@ -85,9 +88,9 @@ preflight() {
       not_ready "there is no image $one"
   done
   # The first time there is nothing that could be lost.
-  if [ "$environment" = production ] && [ -n "$approved" ] &&
+  if [ "$environment" = production ] && [ -n "$approved" ] && [ $without_backup = no ] &&
     [ -n "$(gcloud sql instances list --project "$project" --filter="name=$cluster" --format='value(name)')" ]; then
-    "$root/scripts/backup.sh" production --check || not_ready "the last backup is too old: scripts/backup.sh production"
+    "$root/scripts/backup.sh" production --check || not_ready "the last backup is too old: scripts/backup.sh production, or --without-backup if this is what mends it"
   fi
 }
 
@@ -171,6 +174,9 @@ copy_kubernetes() {
   [ "$dry" = no ] || return 0
   tofu -chdir="$folder" output -json kubernetes_environment | jq -r 'to_entries[] | "\(.key)=\(.value)"' >"$work/environment.env"
   [ -s "$work/environment.env" ] || not_ready "OpenTofu has no outputs for $environment: deploy it with --only opentofu first"
+  # What OpenTofu does not know is kept: RESTORE_POINT, RESTORE_BUCKET.
+  awk -F= 'NR == FNR { known[$1] = 1; next } !($1 in known)' "$work/environment.env" "$overlay/environment.env" >"$work/more.env"
+  cat "$work/more.env" >>"$work/environment.env"
   if ! diff <(sort "$work/environment.env") <(sort "$overlay/environment.env") >/dev/null; then
     say "kubernetes/overlays/$environment/environment.env is not what OpenTofu says; what OpenTofu says is used. Commit it:"
     diff "$overlay/environment.env" "$work/environment.env" >&2 || true
@@ -234,7 +240,11 @@ apply_charts() {
     case "$release" in
       # Its own address is one of those that the load balancer adds to X-Forwarded-For.
       kong) more=(--set-string "gateway.env.trusted_ips=35.191.0.0/16\,130.211.0.0/22\,$address/32") ;;
-      jaeger) more=(--set-file "userconfig=$root/monitoring/jaeger/jaeger.yaml") ;;
+      jaeger)
+        # As an object: of a file that is set the chart would make one text.
+        { echo "userconfig:"; sed 's/^/  /' "$root/monitoring/jaeger/jaeger.yaml"; } >"$work/jaeger-values.yaml"
+        more=(--values "$work/jaeger-values.yaml")
+        ;;
     esac
     run helm upgrade "$release" "$chart" --install --repo "$repository" --version "$version" --namespace "$into" --create-namespace \
       --values "$charts/$release.yaml" "${more[@]}" --atomic --timeout 15m
@@ -276,7 +286,7 @@ render() {
   {
     kubectl kustomize "$overlay" | awk -v RS='\n?---\n' 'NF && !(/(^|\n)kind: Deployment\n/ && /\n  name: backend\n/) { sub(/\n+$/, ""); printf "---\n%s\n", $0 }' |
       sed "s|image: coditect\(-next\)\{0,1\}\$|image: ${image:-IMAGE}|; s|image: citus\$|image: ${database_image:-DATABASE_IMAGE}|
-        s|^  replicas: 0\$|  replicas: $pods|; s|weight: 100\$|weight: SERVING|; s|weight: 0\$|weight: ${share:-0}|; s|weight: SERVING\$|weight: $((100 - ${share:-0}))|"
+        s|weight: 100\$|weight: SERVING|; s|weight: 0\$|weight: ${share:-0}|; s|weight: SERVING\$|weight: $((100 - ${share:-0}))|"
     cat "$work/serving.yaml"
   } >"$work/objects.yaml"
   # Not part of the overlay: it would leave the administrator's password in the cluster.
@@ -288,7 +298,9 @@ render() {
     pick '/^kind: Job$/' <"$work/objects.yaml" | pick "/^  name: $job\$/" >"$work/$job.yaml"
   done
   pick '/^kind: HTTPRoute$/' <"$work/objects.yaml" >"$work/route.yaml"
-  pick '/^kind: (Deployment|HorizontalPodAutoscaler)$/' <"$work/objects.yaml" >"$work/last.yaml"
+  # Their number is no part of what is approved: it follows that of those that serve.
+  pick '/^kind: Deployment$/' <"$work/objects.yaml" | pick '/^  name: backend-next$/' | sed "s|^  replicas: 0\$|  replicas: $pods|" >"$work/next.yaml"
+  pick '/^kind: (Deployment|HorizontalPodAutoscaler)$/' <"$work/objects.yaml" | pick '!/^  name: backend-next$/' >"$work/last.yaml"
 }
 
 # Keys that seal cursors and hash API keys: made once. Replacing them voids every API key.
@@ -321,10 +333,21 @@ apply_citus() {
 apply_kubernetes() {
   use_cluster
   render
+  if [ "$share" = 0 ]; then
+    give_up
+    return 0
+  fi
   if [ "$environment" != dev ] && [ "$dry" = no ]; then
     local code=0
-    kubectl diff --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/objects.yaml" || code=$?
-    [ $code -le 1 ] || not_ready "the cluster does not accept it; see above"
+    if [ -z "$(kubectl get namespace "$namespace" --ignore-not-found -o name)" ]; then
+      say "$namespace is not there yet; all of this would be made:"
+      awk '/^kind: / { kind = $2 } /^  name: / && kind { print "  " kind "/" $2; kind = "" }' "$work/objects.yaml" >&2
+    else
+      # Not the jobs, which cannot be changed and are made anew each time.
+      pick '!/^kind: Job$/' <"$work/objects.yaml" >"$work/compared.yaml"
+      kubectl diff --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/compared.yaml" || code=$?
+      [ $code -le 1 ] || not_ready "the cluster does not accept it; see above"
+    fi
     case "$environment" in
       production)
         local mark
@@ -351,9 +374,14 @@ apply_kubernetes() {
     apply_share
     return
   fi
-  # First nobody goes to the pods beside it any more, then they go.
-  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/route.yaml"
+  local beside=0 there=0
+  if [ "$dry" = no ]; then
+    beside=$(kubectl --namespace "$namespace" get deployment backend-next -o 'jsonpath={.status.readyReplicas}' 2>/dev/null || true)
+    there=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.status.readyReplicas}' 2>/dev/null || true)
+  fi
   run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/last.yaml"
+  # As many as both had: the others' requests come back to these.
+  [ "${beside:-0}" -eq 0 ] || kube scale deployment/backend --replicas=$((beside + ${there:-0}))
   if ! kube rollout status deployment/backend --timeout=600s; then
     say "it does not become ready: back to what ran before"
     events
@@ -362,14 +390,24 @@ apply_kubernetes() {
     printf 'error: the roll-out was undone\n' >&2
     exit 1
   fi
+  # Then nobody goes to the pods beside it any more, then they go.
+  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/route.yaml"
+  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/next.yaml"
   [ "$dry" = yes ] || say "$environment runs ${image##*@}"
+}
+
+# Back to what serves, at once: no job, no migration, nobody to ask.
+give_up() {
+  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/route.yaml"
+  kube scale deployment/backend-next --replicas=0
+  say "all requests go to what served before"
 }
 
 events() { kubectl --namespace "$namespace" get events --sort-by=.lastTimestamp 2>/dev/null | tail -15 >&2 || true; }
 
 # Pods of the next release are ready before anybody is sent there.
 apply_share() {
-  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/last.yaml"
+  run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/next.yaml"
   if ! kube rollout status deployment/backend-next --timeout=600s; then
     say "it does not become ready; nobody was sent there"
     events
@@ -378,7 +416,7 @@ apply_share() {
     exit 1
   fi
   run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/route.yaml"
-  [ "$dry" = yes ] || say "$share of 100 requests go to ${image##*@}. Watch the dashboard, then the same with more, --share 0 to give up, or without --share for all"
+  [ "$dry" = yes ] || say "$share of 100 requests go to ${image##*@}. Watch the dashboard, then the same with more, or without --share for all; --share 0 alone gives up"
 }
 
 preflight

@@ -93,7 +93,7 @@ class Node:
             self.cluster.own(place)
         namespace = self.name if self.cluster.namespaces else None
         self.process = self.cluster.spawn(["bash", f"{self.cluster.etc}/citus/start.sh"], self.log, self.environment(), namespace)
-        self.backups = self.cluster.spawn(["pgbackrest", "server"], f"{self.log}-pgbackrest", self.environment(), namespace)
+        self.backups = self.cluster.spawn(["bash", f"{self.cluster.etc}/citus/start.sh", "with", "pgbackrest", "server"], f"{self.log}-pgbackrest", self.environment(), namespace)
 
     def end_backups(self):
         if self.backups and self.backups.poll() is None:
@@ -395,7 +395,8 @@ class Cluster:
         with open(config, "w", encoding="utf-8") as f:
             f.write(text)
         self.own(self.folder)
-        process = self.spawn(["pgbouncer", config], f"{self.folder}/pgbouncer.log", self.environment(0))
+        process = self.spawn(["bash", f"{self.etc}/citus/start.sh", "with", "pgbouncer", config], f"{self.folder}/pgbouncer.log",
+                             {**self.environment(0), "CITUS_ETC": self.etc, "CITUS_CERTIFICATE_INTERVAL": "1"})
         dsn = f"host=127.0.8.1 port=6432 dbname=coditect_cell user=postgres password={self.password} sslmode=require connect_timeout=3"
 
         def answers():

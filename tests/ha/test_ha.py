@@ -11,7 +11,7 @@ import unittest
 
 try:
     import psycopg2  # noqa: F401
-    from cluster import CITUS, PORT, REST, ROOT, Cluster, Ledger, wait_for
+    from cluster import BACKUP, CITUS, PORT, REST, ROOT, Cluster, Ledger, wait_for
 except ImportError:
     psycopg2 = None
 
@@ -216,19 +216,22 @@ class HighAvailability(unittest.TestCase):
             self.assertEqual(len(re.findall(r"^patroni_sync_standby\{.*\} 1$", text, re.M)), 1)
 
     def test_7_renewed_certificate(self):
-        """It is used without a restart, by the server and by Patroni."""
+        """It is used without a restart, by the server, Patroni, and what backups are read from."""
         leader = self.cluster.leader(0)
         before, postmaster = self.serials(leader), leader.postmaster()
         self.cluster.renew_certificate()
-        wait_for("both use the new one", lambda: all(new != old for new, old in zip(self.serials(leader), before)), 60)
+        wait_for("all use the new one", lambda: all(new != old for new, old in zip(self.serials(leader), before)), 60)
         self.assertEqual(leader.postmaster(), postmaster)
 
     @staticmethod
-    def serials(node):
-        def of(*words):
-            shown = subprocess.run(["openssl", "s_client", "-connect", *words], input="", capture_output=True, text=True, timeout=10).stdout
-            return subprocess.run(["openssl", "x509", "-noout", "-serial"], input=shown, capture_output=True, text=True).stdout
-        return of(f"{node.address}:{PORT}", "-starttls", "postgres"), of(f"{node.address}:{REST}")
+    def serial(*words):
+        shown = subprocess.run(["openssl", "s_client", "-connect", *words], input="", capture_output=True, text=True, timeout=10).stdout
+        return subprocess.run(["openssl", "x509", "-noout", "-serial"], input=shown, capture_output=True, text=True).stdout
+
+    @classmethod
+    def serials(cls, node):
+        of = cls.serial
+        return of(f"{node.address}:{PORT}", "-starttls", "postgres"), of(f"{node.address}:{REST}"), of(f"{node.address}:{BACKUP}")
 
     def test_8_pgbouncer_finds_the_new_leader(self):
         """Clients of the pooler lose at most the transactions that ran, and need not connect anew."""
@@ -239,6 +242,11 @@ class HighAvailability(unittest.TestCase):
                 cluster.ctl("switchover", "citus", "--group", "0", "--force")
                 wait_for("the other leads", lambda: cluster.leader(0) and cluster.leader(0) is not old, 60)
             self.during("switch behind PgBouncer", act, dsn=dsn)
+            before = self.serial("127.0.8.1:6432", "-starttls", "postgres")
+            self.assertTrue(before)
+            cluster.renew_certificate()
+            wait_for("PgBouncer uses the new certificate", lambda: self.serial("127.0.8.1:6432", "-starttls", "postgres") != before, 60)
+            psycopg2.connect(dsn).close()
 
     @unittest.skipUnless(CITUS and os.access(COTEST_BINARY, os.X_OK), "Citus, or the program (scripts/test.sh builds it), is missing")
     def test_8_the_platform_on_it(self):

@@ -59,7 +59,8 @@ class Admission(unittest.TestCase):
     def test_2_metrics_that_rules_name(self):
         """Of the state of the cluster: the age of backups and restore points."""
         with open(f"{ROOT}/monitoring/prometheus/rules/citus.yml", encoding="utf-8") as f:
-            wanted = set(re.findall(r"(kube_\w+)\{(cronjob)=\"([\w-]+)\"\}", f.read()))
+            rules = f.read()
+        wanted = set(re.findall(r"(kube_cronjob_status\w+)\{(cronjob)=\"([\w-]+)\"\}", rules))
         self.assertGreaterEqual(len(wanted), 2)
         for name in {w[2] for w in wanted}:
             self.plane.kubectl("patch", "cronjob", name, "-n", "coditect-production", "--subresource=status", "--type=merge", "-p",
@@ -71,7 +72,7 @@ class Admission(unittest.TestCase):
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
                 return answer.read().decode()
         with open(f"{ROOT}/monitoring/grafana/dashboards/coditect-kubernetes.json", encoding="utf-8") as f:
-            names = set(re.findall(r"\bkube_\w+", f.read()))
+            names = set(re.findall(r"\bkube_\w+", f.read() + rules))
         self.assertGreater(len(names), 6)
         self.plane.wait(f"all of {names}", lambda: not names - set(re.findall(r"^# TYPE (\w+)", metrics(), re.M)), 30)
         for metric, label, value in wanted:

@@ -192,19 +192,20 @@ class Checked(unittest.TestCase):
                 bootstrap = re.sub(r"^apiVersion: v1\n(?:(?!^---).*\n)*?kind: ConfigMap\n(?:(?!^---).*\n)*?---\n", "", bootstrap, flags=re.M)
                 self.assertIn("kind: Job", bootstrap)
                 self.assertEqual(self.check(objects + "\n---\n" + bootstrap), "", environment)
-                stages = "".join(pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("first", "cluster-init", "migrate", "route", "last"))
+                stages = "".join(pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("first", "cluster-init", "migrate", "route", "last", "next"))
                 self.assertEqual(sorted(re.findall(r"^kind: .*", stages, re.M)), sorted(re.findall(r"^kind: .*", objects, re.M)))
 
     def test_a_cluster_that_is_restored(self):
         with tempfile.TemporaryDirectory() as folder:
             shutil.copytree(f"{ROOT}/kubernetes", f"{folder}/kubernetes")
             overlay = pathlib.Path(f"{folder}/kubernetes/overlays/staging")
-            (overlay / "environment.env").write_text((overlay / "environment.env").read_text() + "RESTORE_POINT=point-20260102T030405Z\n")
+            (overlay / "environment.env").write_text((overlay / "environment.env").read_text() + "RESTORE_POINT=point-20260102T030405Z\nRESTORE_BUCKET=elsewhere-pgbackrest\n")
             path = overlay / "kustomization.yaml"
             path.write_text(path.read_text().replace("  - ../../components/citus\n", "  - ../../components/citus\n  - ../../components/citus-restore\n"))
             text = re.sub(r"image: (coditect|coditect-next|citus)$", f"image: {DIGEST}", render("kubernetes/overlays/staging", folder), flags=re.M)
         self.assertEqual(text.count("value: point-20260102T030405Z"), len(re.findall("^kind: StatefulSet$", text, re.M)))
         self.assertEqual(text.count("suspend: true"), 2)
+        self.assertIn("PGBACKREST_REPO1_GCS_BUCKET: elsewhere-pgbackrest", text)
         self.assertEqual(self.check(text), "")
 
     def test_what_is_installed_beside_it(self):

@@ -447,6 +447,9 @@ func (o *objects) monitors() {
 		}
 	}
 	for _, m := range o.podMonitors {
+		if len(m.Spec.NamespaceSelector.MatchNames) > 0 {
+			continue // pods of a chart
+		}
 		for _, e := range m.Spec.PodMetricsEndpoints {
 			found := false
 			for _, t := range o.templates {

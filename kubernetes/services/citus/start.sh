@@ -1,6 +1,9 @@
 #!/bin/bash
-# Starts Patroni on a node of a Citus group; or, as `start.sh restore`, is what Patroni calls to fill an empty node from
-# the repository. The drill of tests/ha runs this file.
+# Starts Patroni on a node of a Citus group. The drill of tests/ha runs this file.
+#
+# Usage: start.sh                  Patroni
+#        start.sh with PROGRAM...  another program that reads renewed certificates when it gets SIGHUP
+#        start.sh restore          what Patroni calls to fill an empty node from the repository
 #
 # CITUS_MEMORY_MIB     memory of the node, MiB: the server's caches are parts of it
 # CITUS_RESTORE_POINT  a restore point (backup.sh): an empty group is made of the backup before it and is as it was then.
@@ -11,13 +14,37 @@ set -Eeuo pipefail
 etc=${CITUS_ETC:-/etc/coditect} run=${CITUS_RUN:-/run/patroni}
 
 if [ "${1:-}" = restore ]; then
-  # The backup that was the newest when the point was made carries its name.
+  # The newest backup that had ended when the point was made, a minute before if there is one: clocks differ.
   label=$(pgbackrest info --stanza="$PGBACKREST_STANZA" --output=json | python3 -c '
-import json, sys
-point, found = sys.argv[1], [b["label"] for s in json.load(sys.stdin) for b in s.get("backup", []) if sys.argv[1] in b.get("annotation", {})]
-print(found[0] if found else sys.exit(f"error: no backup of this stanza knows the restore point {point}"))' "$CITUS_RESTORE_POINT")
+import datetime, json, sys
+point = sys.argv[1]
+try:
+    at = datetime.datetime.strptime(point, "point-%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc).timestamp()
+except ValueError:
+    sys.exit(f"error: CITUS_RESTORE_POINT is point-YYYYMMDDTHHMMSSZ, not {point}")
+ended = [(b["timestamp"]["stop"], b["label"]) for s in json.load(sys.stdin) for b in s.get("backup", []) if b["timestamp"]["stop"] <= at]
+safe = [b for b in ended if b[0] <= at - 60] or ended
+print(max(safe)[1] if safe else sys.exit(f"error: no backup of this stanza is older than {point}"))' "$CITUS_RESTORE_POINT")
   # Patroni writes what follows: to recover until the point, and to promote there.
   exec pgbackrest restore --set="$label" --type=none --archive-mode=off
+fi
+
+# Certificates are renewed while it runs: it reads them anew when it is told to.
+certificate() { cksum <"$etc/tls/tls.crt"; }
+watch_certificate() {
+  local known now
+  known=$(certificate)
+  while sleep "${CITUS_CERTIFICATE_INTERVAL:-60}" && kill -0 $$ 2>/dev/null; do
+    now=$(certificate) || continue
+    [ "$now" = "$known" ] || kill -HUP $$
+    known=$now
+  done
+}
+watch_certificate &
+
+if [ "${1:-}" = with ]; then
+  shift
+  exec "$@"
 fi
 
 mkdir -p "$run"
@@ -51,16 +78,4 @@ postgresql:
 END
 fi
 
-# Certificates are renewed while it runs: Patroni and the server read them anew when they are told to.
-certificate() { cksum <"$etc/tls/tls.crt"; }
-watch_certificate() {
-  local known now
-  known=$(certificate)
-  while sleep "${CITUS_CERTIFICATE_INTERVAL:-60}" && kill -0 $$ 2>/dev/null; do
-    now=$(certificate) || continue
-    [ "$now" = "$known" ] || kill -HUP $$
-    known=$now
-  done
-}
-watch_certificate &
 exec patroni "$run"

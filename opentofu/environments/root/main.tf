@@ -103,6 +103,7 @@ module "backup" {
   namespace = local.namespace
   key       = module.secrets.keys["backups"]
   writers   = module.citus.backup_writers
+  readers   = var.backup.readers
   days      = var.backup.days
 }
 

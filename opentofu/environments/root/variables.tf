@@ -144,7 +144,7 @@ variable "redis" {
 
 variable "backup" {
   description = "Where backups are, and how long those of the cluster's objects are kept."
-  type        = object({ location = string, days = number })
+  type        = object({ location = string, days = number, readers = optional(list(string), []) })
   validation {
     condition     = lower(var.backup.location) != lower(var.region)
     error_message = "backup.location must not be ${var.region}: what destroys the region must not destroy its backups."

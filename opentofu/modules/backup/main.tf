@@ -41,6 +41,12 @@ variable "writers" {
   type        = list(string)
 }
 
+variable "readers" {
+  description = "Principals that only read the repository: an environment that is made of its backups."
+  type        = list(string)
+  default     = []
+}
+
 variable "days" {
   description = "Days that backups of the cluster's objects are kept. pgBackRest has its own count."
   type        = number
@@ -112,6 +118,13 @@ resource "google_storage_bucket_iam_member" "writers" {
   for_each = toset(var.writers)
   bucket   = google_storage_bucket.repository.name
   role     = "roles/storage.objectAdmin"
+  member   = each.value
+}
+
+resource "google_storage_bucket_iam_member" "readers" {
+  for_each = toset(var.readers)
+  bucket   = google_storage_bucket.repository.name
+  role     = "roles/storage.objectViewer"
   member   = each.value
 }
 

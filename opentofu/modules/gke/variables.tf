@@ -94,3 +94,16 @@ variable "deletion_protection" {
   description = "Whether the cluster refuses to be destroyed."
   type        = bool
 }
+
+variable "chart_images" {
+  description = "Images that the charts of kubernetes/charts use, as patterns of Binary Authorization."
+  type        = list(string)
+  default = [
+    "quay.io/jetstack/*",
+    "ghcr.io/external-secrets/*", "oci.external-secrets.io/external-secrets/*",
+    "docker.io/library/kong*", "docker.io/kong/*", "kong*", "kong/*",
+    "quay.io/prometheus/*", "quay.io/prometheus-operator/*", "ghcr.io/jkroepke/*", "registry.k8s.io/**",
+    "docker.io/grafana/*", "quay.io/kiwigrid/*",
+    "docker.io/jaegertracing/*", "jaegertracing/*",
+  ]
+}

@@ -51,9 +51,11 @@ std::string add_operator(schema::Direct& db, const crypto::Keyring& keys, const 
 
 }  // namespace
 
-int migrate(const Application& application, const ProgramSettings& settings, MigrateAction action) {
+int migrate(const Application& application, const ProgramSettings& settings, MigrateAction action,
+            const std::string& only) {
   int problems = 0;
   for (const auto& set : sets(settings)) {
+    if (!only.empty() && set.name != only) continue;
     const auto migrations = schema::migrations_of(set.name, application.migrations);
     if (action == MigrateAction::up) {
       schema::migrate(set.conninfo, migrations,

@@ -73,8 +73,13 @@ void add_run_commands(Cli& cli) {
   for (const auto& [name, help, action] : actions) {
     auto* sub = migrations->add_subcommand(name, help);
     cli.add_flags(sub);
-    cli.on(sub,
-           [&cli, a = action] { return cli.load(), migrate(cli.application, cli.settings, a); });
+    auto& only = cli.keep<std::string>();
+    if (action == MigrateAction::verify)
+      sub->add_option("--only", only, "directory or cell; default: both")
+          ->check(CLI::IsMember({"directory", "cell"}));
+    cli.on(sub, [&cli, &only, a = action] {
+      return cli.load(), migrate(cli.application, cli.settings, a, only);
+    });
   }
   auto& administrator = cli.keep<std::string>();
   auto& cell_administrator = cli.keep<std::string>();

@@ -43,7 +43,9 @@ constexpr const char* kRestoring = "restoring";
 int serve_api(const Application& application, ProgramSettings& settings);
 
 enum class MigrateAction { status, plan, up, verify };
-int migrate(const Application& application, const ProgramSettings& settings, MigrateAction action);
+/// Of both databases, or of `only` "directory" or "cell".
+int migrate(const Application& application, const ProgramSettings& settings, MigrateAction action,
+            const std::string& only);
 /// An empty administrator: database.url's, cell.url's.
 int bootstrap(const ProgramSettings& settings, const std::string& administrator,
               const std::string& cell_administrator);

@@ -75,7 +75,8 @@ bool Monitoring::start_jaeger() {
        state_.file("log/jaeger.log"),
        SIGTERM,
        {"JAEGER_UI_ADDRESS=" + address("jaeger"), "JAEGER_GRPC_ADDRESS=" + address("jaeger-grpc"),
-        "JAEGER_OTLP_ADDRESS=" + address("jaeger-otlp"), "JAEGER_DATA=" + dir}});
+        "JAEGER_OTLP_ADDRESS=" + address("jaeger-otlp"),
+        "JAEGER_HEALTH_ADDRESS=" + address("jaeger-health"), "JAEGER_DATA=" + dir}});
   return true;
 }
 

@@ -88,13 +88,14 @@ load common
   old=${image/a@/c@} next=${image/aaaa/bbbb}
   FAKE_READY=5 FAKE_RUNNING=$old it 0 deploy.sh dev --share 25 --image "$next"
   says "25 of 100 requests"
+  not_called last.yaml
   not_called "tofu -chdir=opentofu/environments/dev apply"
-  grep -qx '  replicas: 2' build/deploy/dev/last.yaml
+  grep -qx '  replicas: 2' build/deploy/dev/next.yaml
   [ "$(grep -c "image: $old$" build/deploy/dev/last.yaml)" -eq 1 ]
-  [ "$(grep -c "image: $next$" build/deploy/dev/last.yaml)" -eq 1 ]
+  [ "$(grep -c "image: $next$" build/deploy/dev/next.yaml)" -eq 1 ]
   [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 75 weight: 25 " ]
   # Ready first, then requests.
-  [ "$(grep -oE 'last.yaml|status deployment/backend-next|route.yaml' "$CALLS" | tr '\n' ' ')" = "last.yaml status deployment/backend-next route.yaml " ]
+  [ "$(grep -oE '(next|route|last).yaml|status deployment/backend-next' "$CALLS" | tr '\n' ' ')" = "next.yaml status deployment/backend-next route.yaml " ]
   : >"$CALLS"
   FAKE_READY=5 FAKE_RUNNING=$old it 0 deploy.sh dev --share 100 --image "$next"
   [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 0 weight: 100 " ]
@@ -103,10 +104,18 @@ load common
   FAKE_ROLLOUT=1 FAKE_RUNNING=$old it 1 deploy.sh dev --share 10 --image "$next"; says "nobody was sent there"
   not_called route.yaml; called "scale deployment/backend-next --replicas=0"
   : >"$CALLS"
-  FAKE_RUNNING=$old it 0 deploy.sh dev --share 0
-  [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 100 weight: 0 " ]
-  grep -qx '  replicas: 0' build/deploy/dev/last.yaml
-  [ "$(grep -oE 'last.yaml|route.yaml' "$CALLS" | tr '\n' ' ')" = "route.yaml last.yaml " ]
+  it 2 deploy.sh dev --share 0 --image "$next"; says "without --image"
+  # Given up: the route, and nothing else; nobody is asked in production.
+  FAKE_RUNNING=$old it 0 deploy.sh production --share 0
+  [ "$(grep -o 'weight: .*' build/deploy/production/route.yaml | tr '\n' ' ')" = "weight: 100 weight: 0 " ]
+  [ "$(grep -cE 'kubectl apply' "$CALLS")" -eq 1 ]
+  called "scale deployment/backend-next --replicas=0"; not_called "job"
+  # All: those that serve become as many as both were, then the route, then the others go.
+  : >"$CALLS"
+  FAKE_READY=3 it 0 deploy.sh dev --image "$next"
+  [ "$(grep -oE '(next|route|last).yaml|scale deployment/backend --replicas=6|status deployment/backend ' "$CALLS" | tr '\n' ' ')" = \
+    "last.yaml scale deployment/backend --replicas=6 status deployment/backend  route.yaml next.yaml " ]
+  grep -qx '  replicas: 0' build/deploy/dev/next.yaml
 }
 
 @test "staging asks, and without anybody there refuses" {
@@ -144,6 +153,9 @@ load common
   says "last backup is too old"
   FAKE_BACKUP="" it 3 deploy.sh production --image "$image" --approve "$hash"
   not_called apply
+  # What mends it cannot wait for it.
+  FAKE_BACKUP="" it 0 deploy.sh production --image "$image" --approve "$hash" --without-backup
+  it 0 deploy.sh production --image "$image"
   # The first time there is nothing to lose.
   FAKE_INSTANCE="" FAKE_BACKUP="" it 0 deploy.sh production --image "$image" --approve "$hash"
   called "apply $PWD/build/deploy/production/plan"
