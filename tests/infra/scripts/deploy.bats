@@ -64,6 +64,9 @@ load common
   [ "$(grep -c '^helm upgrade' "$CALLS")" -eq "$(jq length kubernetes/charts/charts.json)" ]
   called "helm upgrade kong ingress --install --repo https://charts.konghq.com --version 0.24.0 --namespace kong"
   called '130.211.0.0/22\,203.0.113.7/32'
+  called "--values $PWD/build/deploy/dev/jaeger-values.yaml"
+  # An object, which is what the collector reads, not one text.
+  [ "$(sed -n '1p; /^  service:$/p; /^  extensions:$/p' build/deploy/dev/jaeger-values.yaml | tr '\n' ' ')" = "userconfig:   service:   extensions: " ]
   called "-f $PWD/build/deploy/dev/edge.yaml"
   called "-f $PWD/build/deploy/dev/monitoring.yaml"
   not_called " apply -auto"
