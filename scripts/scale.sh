@@ -122,7 +122,7 @@ esac
 citus_groups() { # VALUES FOLDER
   jq -r '
     def machine: capture("^(?<family>[a-z0-9]+-(?<kind>[a-z]+))-(?<cpu>[0-9]+)$") | (.cpu | tonumber) as $cpu
-      | {cpu: ([$cpu - 1, 1] | max), memory: ($cpu * {standard: 4, highmem: 8, highcpu: 1}[.kind] * 3 / 4 * 1024 | floor)};
+      | {cpu: ([$cpu - 1, 1] | max), memory: ($cpu * {standard: 4, highmem: 8, highcpu: 1}[.kind] * 7 / 10 * 1024 | floor)};
     .citus | .workers as $workers | (.coordinator_machine_type // "n2-standard-4" | machine) as $c | (.worker_machine_type // "n2-highmem-4" | machine) as $w
       | (if $workers > 0 then [0, 3, "citus-coordinator", $c.cpu, $c.memory, 50] else empty end),
         (range($workers) | [. + 1, ($root.citus.worker_replicas // 2), "citus-worker", $w.cpu, $w.memory, ($root.citus.worker_disk_gb // 500)])

@@ -536,10 +536,12 @@ func (o *objects) stateful(s appsv1.StatefulSet) {
 	if affinity == nil || affinity.PodAntiAffinity == nil || len(affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution) == 0 {
 		o.problem("%s: two of its pods may be on one node", name)
 	}
+	spread := false
 	for _, c := range s.Spec.Template.Spec.TopologySpreadConstraints {
-		if c.WhenUnsatisfiable != corev1.DoNotSchedule {
-			o.problem("%s: two of its pods may be in one zone", name)
-		}
+		spread = spread || (c.WhenUnsatisfiable == corev1.DoNotSchedule && c.TopologyKey == corev1.LabelTopologyZone)
+	}
+	if !spread {
+		o.problem("%s: two of its pods may be in one zone", name)
 	}
 	for _, b := range o.budgets {
 		if b.Spec.Selector == nil || !matches(*b.Spec.Selector, s.Spec.Template.Labels) {

@@ -69,7 +69,7 @@ load common
   it 0 scale.sh staging citus --workers 4
   [ "$(find kubernetes/overlays/staging/citus -name 'group-*' | wc -l)" -eq 5 ]
   grep -q '^4 citus-4-1.citus-4-pods$' kubernetes/overlays/staging/citus/hosts
-  it 0 scale.sh staging citus --machine n2-highmem-8; says "CPU=7, MEMORY=49152Mi"
+  it 0 scale.sh staging citus --machine n2-highmem-8; says "CPU=7, MEMORY=45875Mi"
   it 0 scale.sh staging redis --shards 3
   it 0 scale.sh staging nodes --machine n2-standard-8
   lacks -vE '^.. (kubernetes/overlays/(production/kustomization.yaml|staging/citus/.*)|opentofu/environments/staging/terraform.tfvars.json)$' <(git status --porcelain)
