@@ -41,7 +41,8 @@ locals {
     "logging.googleapis.com", "redis.googleapis.com", "secretmanager.googleapis.com", "sqladmin.googleapis.com",
   ])
   # Plans read; deployments change. Neither is Owner or Editor. That these suffice is not proved here.
-  readers = toset(["roles/viewer", "roles/iam.securityReviewer", "roles/secretmanager.viewer"])
+  # container.viewer: objects of the cluster, without secrets, by its DNS endpoint.
+  readers = toset(["roles/viewer", "roles/container.viewer", "roles/iam.securityReviewer", "roles/secretmanager.viewer"])
   deployers = toset([
     "roles/artifactregistry.admin", "roles/binaryauthorization.policyEditor", "roles/certificatemanager.owner",
     "roles/cloudkms.admin", "roles/cloudsql.admin", "roles/compute.networkAdmin", "roles/compute.securityAdmin",
