@@ -255,6 +255,13 @@ apply_charts() {
 
 # --- The program itself ---
 
+# Pods of a deployment that are ready.
+ready() {
+  local number
+  number=$(kubectl --namespace "$namespace" get deployment "$1" -o 'jsonpath={.status.readyReplicas}' 2>/dev/null || true)
+  echo "${number:-0}"
+}
+
 # The overlay with this environment's values and image, in $work/kubernetes and $work/objects.yaml.
 render() {
   copy_kubernetes
@@ -278,8 +285,9 @@ render() {
     if [ "$dry" = no ]; then
       serving=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
       [ -n "$serving" ] || not_ready "nothing runs yet that could keep a share: deploy without --share"
-      pods=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.status.readyReplicas}')
-      pods=$(((${pods:-1} * share + 99) / 100))
+      # Its share of all that are ready now, of which those that serve may have become fewer.
+      pods=$((($(ready backend) + $(ready backend-next)) * share / 100))
+      [ "$pods" -ge 1 ] || pods=1
     fi
   fi
   kubectl kustomize "$overlay" | pick '/^kind: Deployment$/' | pick '/^  name: backend$/' | sed "s|image: coditect\$|image: ${serving:-IMAGE}|" >"$work/serving.yaml"
@@ -374,14 +382,11 @@ apply_kubernetes() {
     apply_share
     return
   fi
-  local beside=0 there=0
-  if [ "$dry" = no ]; then
-    beside=$(kubectl --namespace "$namespace" get deployment backend-next -o 'jsonpath={.status.readyReplicas}' 2>/dev/null || true)
-    there=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.status.readyReplicas}' 2>/dev/null || true)
-  fi
+  local beside=0
+  [ "$dry" = yes ] || beside=$(ready backend-next)
   run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/last.yaml"
   # As many as both had: the others' requests come back to these.
-  [ "${beside:-0}" -eq 0 ] || kube scale deployment/backend --replicas=$((beside + ${there:-0}))
+  [ "$beside" -eq 0 ] || kube scale deployment/backend --replicas=$((beside + $(ready backend)))
   if ! kube rollout status deployment/backend --timeout=600s; then
     say "it does not become ready: back to what ran before"
     events

@@ -93,7 +93,7 @@ load common
   says "25 of 100 requests"
   not_called last.yaml
   not_called "tofu -chdir=opentofu/environments/dev apply"
-  grep -qx '  replicas: 2' build/deploy/dev/next.yaml
+  grep -qx '  replicas: 2' build/deploy/dev/next.yaml  # of ten
   [ "$(grep -c "image: $old$" build/deploy/dev/last.yaml)" -eq 1 ]
   [ "$(grep -c "image: $next$" build/deploy/dev/next.yaml)" -eq 1 ]
   [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 75 weight: 25 " ]
