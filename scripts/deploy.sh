@@ -331,6 +331,8 @@ apply_citus() {
     kube rollout status "statefulset/citus-$group" --timeout=1800s
   done
   run_job cluster-init "$work/cluster-init.yaml"
+  # What is being restored reads another environment's repository, and writes nothing there.
+  ! grep -q '^RESTORE_POINT=' "$work/kubernetes/overlays/$environment/environment.env" || return 0
   if [ "$dry" = yes ] || [ -z "$(kubectl --namespace "$namespace" get cronjob citus-backup -o 'jsonpath={.status.lastSuccessfulTime}')" ]; then
     # Until there is one the log piles up on the nodes' disks.
     kube delete job citus-backup-first --ignore-not-found

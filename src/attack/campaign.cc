@@ -1,3 +1,5 @@
+// A long file: every phase works on the same tenants, findings and secrets, and what one phase
+// leaves behind is what the next one starts from; they are read in their order.
 #include "attack/campaign.h"
 
 #include <algorithm>
@@ -12,8 +14,6 @@
 #include "base/id.h"
 #include "crypto/digest.h"
 
-// A long file: every phase works on the same tenants, findings and secrets, and what one phase
-// leaves behind is what the next one starts from; they are read in their order.
 namespace coditect::attack {
 namespace {
 

@@ -1,3 +1,5 @@
+// A long file: what runs while compiling must be in a header, and the rules of one grammar are read
+// together.
 #pragma once
 #include <span>
 #include <string_view>
@@ -7,8 +9,7 @@
 
 /// The compile-time check of SQL statements: a tokenizer and a reader of the part of SQL's grammar
 /// in which tables can be named. It refuses what it does not understand. It guards against
-/// mistakes; row-level security is the proof at run time. (A long file: what runs while compiling
-/// must be in a header, and the rules of one grammar are read together.)
+/// mistakes; row-level security is the proof at run time.
 namespace coditect::tenancy {
 
 enum class SqlVerdict {

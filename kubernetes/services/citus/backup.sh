@@ -6,8 +6,9 @@
 #        backup.sh full       full
 #        backup.sh point      a point only; a minute at most
 #
-# A restore point is in the log of each group at one consistent moment; every group's newest backup is annotated with its
-# name and place (pgbackrest info --set=LABEL lists them). It counts once the log up to it is in the repository.
+# A restore point is in the log of each group at one consistent moment. It counts once the log up to it is in the repository, and is
+# found again by the time in its name (start.sh). Every group's newest backup is annotated with its name and place, for who looks
+# (pgbackrest info --set=LABEL); a backup that runs meanwhile may forget annotations, which loses no point.
 #
 # CITUS_HOSTS  file with a line for each node: GROUP HOST [DATA SOCKETS]
 # CITUS_TLS    certificate of the database user postgres, its key, and the authority
@@ -90,7 +91,7 @@ point() {
   say "restore point $name: $(IFS=';' && echo "${places[*]}")"
 }
 
-[ -r "$hosts" ] || fail "there is no list of hosts, $hosts"
+case "${1:-}" in full | backup | point) [ -r "$hosts" ] || fail "there is no list of hosts, $hosts" ;; esac
 case "${1:-}" in
   full) backup full; point ;;
   backup)
@@ -98,5 +99,5 @@ case "${1:-}" in
     point
     ;;
   point) point ;;
-  *) sed -n '2,16s/^# \{0,1\}//p' "$0"; [ "${1:-}" = --help ] && exit 0; exit 2 ;;
+  *) sed -n '2,17s/^# \{0,1\}//p' "$0"; [ "${1:-}" = --help ] && exit 0; exit 2 ;;
 esac

@@ -136,21 +136,16 @@ resource "google_dns_managed_zone" "google" {
 }
 
 resource "google_dns_record_set" "google" {
+  for_each = {
+    "private.googleapis.com." = { type = "A", data = ["199.36.153.8", "199.36.153.9", "199.36.153.10", "199.36.153.11"] }
+    "*.googleapis.com."       = { type = "CNAME", data = ["private.googleapis.com."] }
+  }
   project      = var.project
   managed_zone = google_dns_managed_zone.google.name
-  name         = "private.googleapis.com."
-  type         = "A"
+  name         = each.key
+  type         = each.value.type
   ttl          = 300
-  rrdatas      = ["199.36.153.8", "199.36.153.9", "199.36.153.10", "199.36.153.11"]
-}
-
-resource "google_dns_record_set" "google_all" {
-  project      = var.project
-  managed_zone = google_dns_managed_zone.google.name
-  name         = "*.googleapis.com."
-  type         = "CNAME"
-  ttl          = 300
-  rrdatas      = [google_dns_record_set.google.name]
+  rrdatas      = each.value.data
 }
 
 # --- Firewall ---

@@ -53,6 +53,15 @@ load common
   : >"$CALLS"
   it 0 deploy.sh staging --yes --image "$image"
   not_called citus-backup-first
+  # What is being restored writes into no repository; what OpenTofu does not know is kept.
+  : >"$CALLS"
+  printf 'RESTORE_POINT=point-20260102T030405Z\nRESTORE_BUCKET=other\n' >>kubernetes/overlays/staging/environment.env
+  sed -i 's|^  - ../../components/citus$|&\n  - ../../components/citus-restore|' kubernetes/overlays/staging/kustomization.yaml
+  git -c user.name=t -c user.email=t@example.com commit -qam restore
+  FAKE_CITUS_BACKUP="" it 0 deploy.sh staging --yes --image "$image"
+  not_called citus-backup-first
+  grep -q 'value: point-20260102T030405Z' build/deploy/staging/first.yaml
+  grep -q 'PGBACKREST_REPO1_GCS_BUCKET: other' build/deploy/staging/first.yaml
   # Groups that are not those of the values.
   rm -r kubernetes/overlays/staging/citus/group-2
   git -c user.name=t -c user.email=t@example.com commit -qam x
