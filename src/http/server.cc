@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/id.h"
 #include "http/problem.h"
+#include "http/stream.h"
 #include "obs/log.h"
 
 namespace coditect::http {
@@ -104,19 +105,21 @@ std::string make_request_id() { return "req_" + to_base32(make_uuid7()); }
 class Server::Session : public async::Watchdog::Entry {
  public:
   Session(Server& server, asio::ip::tcp::socket socket)
-      : Entry(server.loop_.watchdog()), server_(server), socket_(std::move(socket)) {
+      : Entry(server.loop_.watchdog()), server_(server), stream_(std::move(socket)) {
     place_ = server_.open_.insert(server_.open_.end(), this);
     boost::system::error_code ec;
-    socket_.non_blocking(true, ec);
-    const auto peer = socket_.remote_endpoint(ec);
+    stream_.socket().non_blocking(true, ec);
+    const auto peer = stream_.socket().remote_endpoint(ec);
     if (!ec) remote_ = plain_address(peer.address());
   }
   ~Session() override { server_.open_.erase(place_); }
 
   Async<> run() {
+    if (server_.tls_ != nullptr && !co_await shake_hands()) co_return;
     while (co_await read_request()) {
-      if (!co_await answer()) co_return;
+      if (!co_await answer()) break;
     }
+    co_await end();
   }
 
   /// At the start of a drain: ends a connection that waits for its next request, unless that is
@@ -125,7 +128,7 @@ class Server::Session : public async::Watchdog::Entry {
   void close_if_waiting() {
     boost::system::error_code ec;
     if (idle_ && served_) {
-      if (socket_.available(ec) == 0) socket_.cancel(ec);
+      if (stream_.socket().available(ec) == 0) stream_.socket().cancel(ec);
     } else if (idle_ || (parser_ && !parser_->is_header_done())) {
       arm(after(std::min<std::chrono::milliseconds>(server_.settings_.header_timeout,
                                                     std::chrono::seconds(1))));
@@ -135,7 +138,28 @@ class Server::Session : public async::Watchdog::Entry {
  private:
   void on_deadline() override {
     expired_ = true;
-    socket_.cancel();
+    stream_.socket().cancel();
+  }
+
+  Async<bool> shake_hands() {
+    arm(after(server_.settings_.header_timeout));
+    const auto wrong = co_await stream_.secure(server_.tls_->context());
+    disarm();
+    if (wrong.empty()) co_return true;
+    server_.refused_handshake(expired_ ? "it took too long" : wrong, remote_);
+    co_return false;
+  }
+
+  /// Sends no more. What is on its way to us is another matter.
+  Async<> end() {
+    if (std::exchange(ended_, true)) co_return;
+    if (stream_.secured()) {
+      arm(after(std::chrono::seconds(2)));
+      co_await stream_.close_notify();
+      disarm();
+    }
+    boost::system::error_code ec;
+    stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ec);
   }
 
   /// True when parser_ holds a whole request; false when the connection is over.
@@ -170,7 +194,7 @@ class Server::Session : public async::Watchdog::Entry {
         if (const auto bad = framing_problem(in_body, received)) co_return co_await refuse(*bad);
       }
       boost::system::error_code ec;
-      const auto size = co_await socket_.async_read_some(
+      const auto size = co_await stream_.async_read_some(
           buffer_.prepare(8192), asio::redirect_error(asio::use_awaitable, ec));
       if (ec) {
         if (expired_ && !idle_) {
@@ -224,7 +248,7 @@ class Server::Session : public async::Watchdog::Entry {
       co_return co_await refuse({417, "expectation_failed", "only 100-continue is understood"});
     if (parser_->get().version() < 11) co_return true;
     boost::system::error_code ec;
-    co_await asio::async_write(socket_,
+    co_await asio::async_write(stream_,
                                asio::buffer(std::string_view("HTTP/1.1 100 Continue\r\n\r\n")),
                                asio::redirect_error(asio::use_awaitable, ec));
     co_return !ec;
@@ -241,14 +265,15 @@ class Server::Session : public async::Watchdog::Entry {
     out += response.body;
     arm(after(std::chrono::seconds(2)));
     boost::system::error_code ec;
-    co_await asio::async_write(socket_, asio::buffer(out),
+    co_await asio::async_write(stream_, asio::buffer(out),
                                asio::redirect_error(asio::use_awaitable, ec));
     // Without reading on, the kernel would reset the connection and the client might lose the
     // answer.
-    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
+    co_await end();
+    arm(after(std::chrono::seconds(2)));
     for (int i = 0; i < 16 && !ec; ++i)
-      co_await socket_.async_read_some(buffer_.prepare(65536),
-                                       asio::redirect_error(asio::use_awaitable, ec));
+      co_await stream_.socket().async_read_some(buffer_.prepare(65536),
+                                                asio::redirect_error(asio::use_awaitable, ec));
     server_.observe(request, s.status, {});
     co_return false;
   }
@@ -334,21 +359,20 @@ class Server::Session : public async::Watchdog::Entry {
     if (!head && response.status != 204 && response.status != 304) out += response.body;
     // Nearly every answer fits into the socket's buffer at once.
     boost::system::error_code ec;
-    const auto written = socket_.write_some(asio::buffer(out), ec);
+    const auto written = stream_.write_now(asio::buffer(out), ec);
     if (ec == asio::error::would_block || (!ec && written < out.size())) {
       arm(after(server_.settings_.write_timeout));
-      co_await asio::async_write(socket_, asio::buffer(out) + written,
+      co_await asio::async_write(stream_, asio::buffer(out) + written,
                                  asio::redirect_error(asio::use_awaitable, ec));
       disarm();
     }
     server_.observe(request, response.status, std::chrono::steady_clock::now() - start);
-    if (!keep_alive && !ec) socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
     co_return keep_alive && !ec;
   }
 
   Server& server_;
   obs::Counted counted_{server_.connections_};
-  asio::ip::tcp::socket socket_;
+  Stream stream_;
   std::list<Session*>::iterator place_;
   beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
@@ -356,19 +380,24 @@ class Server::Session : public async::Watchdog::Entry {
   bool idle_ = true;     ///< nothing of the next request is here
   bool served_ = false;  ///< a request has come
   bool expired_ = false;
+  bool ended_ = false;
 };
 
-Server::Server(async::Loop& loop, ServerSettings settings, Handler handler, obs::Metrics& metrics)
+Server::Server(async::Loop& loop, ServerSettings settings, Handler handler, obs::Metrics& metrics,
+               const ServerTls* tls)
     : loop_(loop),
       settings_(std::move(settings)),
+      tls_(tls),
       handler_(std::move(handler)),
       acceptor_(loop.io()),
       tasks_(loop.io()),
       sessions_(loop.io()),
       metrics_(metrics),
       connections_(metrics.gauge("coditect_http_connections", "Open HTTP connections")),
-      in_flight_(metrics.gauge("coditect_http_requests_in_flight", "Requests that are worked on")) {
-}
+      in_flight_(metrics.gauge("coditect_http_requests_in_flight", "Requests that are worked on")),
+      handshake_failures_(
+          metrics.counter("coditect_http_tls_handshake_failures_total",
+                          "TLS connections that were refused, or given up by the client")) {}
 
 Server::~Server() = default;
 
@@ -455,6 +484,15 @@ Async<> Server::drain() {
     obs::log(obs::Level::warn, "requests were still running at the end of the drain",
              {{"connections", open_.size()}});
   co_await sessions_.stop();
+}
+
+void Server::refused_handshake(const std::string& why, const std::string& remote) {
+  handshake_failures_.Increment();
+  // Strangers must not fill the log.
+  const auto at = std::chrono::steady_clock::now();
+  if (at < next_handshake_log_) return;
+  next_handshake_log_ = at + std::chrono::seconds(1);
+  obs::log(obs::Level::warn, "TLS handshake failed", {{"error", why}, {"remote", remote}});
 }
 
 void Server::observe(const Request& request, int status, std::chrono::steady_clock::duration time) {

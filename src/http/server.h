@@ -5,6 +5,7 @@
 #include "async/loop.h"
 #include "async/task_group.h"
 #include "http/message.h"
+#include "http/tls.h"
 #include "obs/metrics.h"
 
 namespace coditect::http {
@@ -24,7 +25,9 @@ struct ServerSettings {
   std::chrono::milliseconds request_timeout{10000};  ///< for the work
   std::chrono::milliseconds drain_timeout{10000};    ///< for running requests at shutdown
   bool access_log = true;
-  int trust_proxies = 0;  ///< how many X-Forwarded-For entries, from the right, are our proxies'
+  int trust_proxies = 0;    ///< how many X-Forwarded-For entries, from the right, are our proxies'
+  TlsSettings tls;          ///< of the port that serves the API
+  int management_port = 0;  ///< a plain one of its own for health and metrics; 0: none
   int listening_socket = -1;  ///< one that is bound already and shared by all loops; -1: bind host
 };
 
@@ -35,7 +38,9 @@ using Handler = std::function<Async<Response>(Request&)>;
 /// the connections. Framing is strict (RFC 9112): what two parsers could read in two ways is a 400.
 class Server {
  public:
-  Server(async::Loop& loop, ServerSettings settings, Handler handler, obs::Metrics& metrics);
+  /// With `tls`, which must outlive it, connections are TLS and nothing else.
+  Server(async::Loop& loop, ServerSettings settings, Handler handler, obs::Metrics& metrics,
+         const ServerTls* tls = nullptr);
   ~Server();
 
   /// Binds, unless a bound socket was given, and starts to accept. Throws `port_in_use` or
@@ -54,9 +59,11 @@ class Server {
   void accept_waiting();
   void open(asio::ip::tcp::socket socket);
   Async<> serve(asio::ip::tcp::socket socket);
+  void refused_handshake(const std::string& why, const std::string& remote);
 
   async::Loop& loop_;
   const ServerSettings settings_;
+  const ServerTls* tls_;
   Handler handler_;
   asio::ip::tcp::acceptor acceptor_;
   async::TaskGroup tasks_;
@@ -67,6 +74,8 @@ class Server {
   obs::Metrics& metrics_;
   obs::Gauge& connections_;
   obs::Gauge& in_flight_;
+  obs::Counter& handshake_failures_;
+  std::chrono::steady_clock::time_point next_handshake_log_{};
   struct RouteMetrics {
     obs::Histogram* seconds;
     obs::Counter* by_class[6];

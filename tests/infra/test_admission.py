@@ -116,6 +116,11 @@ class Admission(unittest.TestCase):
         for verb, what in (("get", "secrets"), ("create", "pods"), ("delete", "pods"), ("get", "configmaps"), ("create", "services")):
             self.assertFalse(can(citus, verb, what), (verb, what))
         self.assertFalse(can("system:serviceaccount:coditect-production:backend", "get", "pods"))
+        certificates = "system:serviceaccount:coditect-production:certificates"
+        for verb, what, allowed in (("get", "secrets/gateway-client", True), ("list", "secrets", False), ("get", "secrets/services-authority", False),
+                                    ("patch", "secrets/gateway-client", False)):
+            answer = self.plane.kubectl("auth", "can-i", verb, what, "-n", "coditect-production", "--as", certificates, check=False).strip()
+            self.assertEqual(answer == "yes", allowed, (verb, what))
 
 
 if __name__ == "__main__":

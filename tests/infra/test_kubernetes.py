@@ -94,6 +94,24 @@ class Rendered(unittest.TestCase):
         asked = set(re.findall(r"name: (coditect_\w+)", render("kubernetes/overlays/production")))
         self.assertEqual(asked, given)
 
+    def test_what_one_service_shows_is_what_the_other_asks_for(self):
+        with open(f"{ROOT}/docs/reference/settings.md", encoding="utf-8") as f:
+            known = {"CODITECT_" + n.replace(".", "_").upper() for n in re.findall(r"^\| `([a-z0-9_.]+)` \|", f.read(), re.M)}
+        for environment in ENVIRONMENTS:
+            documents = render(f"kubernetes/overlays/{environment}").split("---\n")
+
+            def one(kind, name):
+                return next(d for d in documents if re.search(rf"^kind: {kind}$", d, re.M) and re.search(rf"^  name: {name}$", d, re.M))
+            names = lambda certificate: re.findall(r"^  - (\S+)$", re.search(r"dnsNames:\n((?:  - .*\n)+)", certificate).group(1), re.M)  # noqa: E731
+            for release in ("backend", "backend-next"):
+                settings = dict(re.findall(r"- name: (CODITECT_\w+)\n +value: \"?([^\"\n]*)", one("Deployment", release)))
+                self.assertGreater(len(settings), 8)
+                self.assertLessEqual(set(settings), known)
+                self.assertEqual(settings["CODITECT_HTTP_TLS_CLIENT_NAMES"].split(","), names(one("Certificate", "gateway-client")))
+            # Kong asks for the name that the client did.
+            self.assertIn(re.search(r"hostnames:\n  - (\S+)", one("HTTPRoute", "backend")).group(1), names(one("Certificate", "backend")))
+            self.assertIn(f"remoteNamespace: coditect-{environment}", one("SecretStore", "certificates"))
+
     def test_charts_are_pinned_and_have_values(self):
         with open(f"{ROOT}/kubernetes/charts/charts.json", encoding="utf-8") as f:
             charts = json.load(f)
@@ -128,8 +146,16 @@ PLANTED = [
     ("an image that is written to", "readOnlyRootFilesystem: false", "readOnlyRootFilesystem: true", "may write to its image"),
     ("a token that nobody needs", "automountServiceAccountToken: true", "automountServiceAccountToken: false", "automountServiceAccountToken is not false"),
     ("a budget for nobody", budget_for_nobody, None, "no PodDisruptionBudget"),
-    ("a route to nowhere", "port: 8081\n      weight: 100", "port: 80\n      weight: 100", "has no port 8081"),
-    ("a share for nobody", "name: backend-last\n      port: 80\n      weight: 0", "name: backend-next\n      port: 80\n      weight: 0", "there is no Service/backend-last"),
+    ("a route to nowhere", "port: 80\n      weight: 100", "port: 443\n      weight: 100", "has no port 80"),
+    ("a share for nobody", "name: backend-last\n      port: 443\n      weight: 0", "name: backend-next\n      port: 443\n      weight: 0", "there is no Service/backend-last"),
+    ("a gateway that believes anybody", 'konghq.com/tls-verify: "false"', 'konghq.com/tls-verify: "true"', "Kong would believe whoever answers for Service/backend"),
+    ("a gateway without a certificate", "konghq.com/client-cert: backend-tls", "konghq.com/client-cert: gateway-client", "no Certificate for clients is what Kong shows"),
+    ("an authority that Kong does not find", 'konghq.com/ca-cert: "no"', 'konghq.com/ca-cert: "true"', "no secret holds the authority that Kong believes"),
+    ("two releases, of which Kong takes none", lambda text: "---\n".join(
+        d.replace("konghq.com/protocol: https", "konghq.com/protocol: tls") if re.search(r"^kind: Service\n(.*\n)*?  name: backend-next$", d, re.M) else d
+        for d in text.split("---\n")), None, "Kong is told other things of Service/backend-next"),
+    ("a probe that has no certificate", "path: /health/ready\n            port: https", "path: /health/ready\n            port: management", "a probe of api asks where"),
+    ("any secret for an account", "  resources:\n  - secrets\n  verbs:\n  - get", "  resourceNames:\n  - gateway-client\n  resources:\n  - secrets\n  verbs:\n  - get", "it may use secrets"),
     ("a plugin that is not there", "konghq.com/plugins: missing,", "konghq.com/plugins: strip-headers,", "there is no KongPlugin/missing"),
     ("two limits, of which Kong runs one", lambda text: text.replace("plugin: correlation-id", "plugin: rate-limiting"), None,
      "two plugins of the kind rate-limiting"),
@@ -160,7 +186,7 @@ PLANTED = [
     ("a signer that is not there", "kind: Issuer\n    name: nobody\n  privateKey", "kind: Issuer\n    name: citus\n  privateKey", "there is no Issuer/nobody"),
     ("an account of elsewhere", "kind: ServiceAccount\n  name: citus\n  namespace: default", "kind: ServiceAccount\n  name: citus\n  namespace: coditect-production", "of the namespace 'default'"),
     ("a configuration that is not there", "name: citus-nothing\n        image", "name: citus-repository\n        image", "there is no ConfigMap/citus-nothing"),
-    ("nothing to look at", "port: metrics\n    relabelings", "port: http\n    relabelings", "has the port metrics"),
+    ("nothing to look at", "port: metrics\n    relabelings", "port: management\n    relabelings", "has the port metrics"),
     ("pods without that port", "port: exporter\n    relabelings", "port: patroni\n    relabelings", "no pod that it selects"),
     ("a store that is not there", lambda text: re.sub(r"(secretStoreRef:\n +kind: SecretStore\n +name: )secret-manager", r"\1missing", text), None,
      "there is no SecretStore/missing"),
@@ -215,11 +241,11 @@ class Checked(unittest.TestCase):
             for environment in ENVIRONMENTS:
                 subprocess.run([f"{folder}/scripts/deploy.sh", environment, "--only", "charts", "--dry-run"], check=True, capture_output=True)
                 edge, monitoring = (pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("edge", "monitoring"))
-                self.assertEqual(self.check(edge, "-service", "kong-gateway-proxy:80"), "")
+                self.assertEqual(self.check(edge, "-service", "kong-gateway-proxy:443"), "")
                 self.assertNotIn("ENVIRONMENT", edge)
                 self.assertNotIn("example.com", edge)
                 self.assertIn("there is no Service/kong-gateway-proxy", self.check(edge))
-                self.assertIn("unknown field", self.check(edge.replace("securityPolicy:", "securityPolicies:"), "-service", "kong-gateway-proxy:80"))
+                self.assertIn("unknown field", self.check(edge.replace("securityPolicy:", "securityPolicies:"), "-service", "kong-gateway-proxy:443"))
                 self.assertEqual(self.check(monitoring), "")
                 self.assertEqual(len(re.findall("^kind: PrometheusRule$", monitoring, re.M)), len(os.listdir(f"{ROOT}/monitoring/prometheus/rules")))
                 self.assertEqual(set(re.findall(r"^  (coditect-[a-z]+\.json):", monitoring, re.M)), set(os.listdir(f"{ROOT}/monitoring/grafana/dashboards")))

@@ -10,8 +10,10 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -295,8 +297,10 @@ func (o *objects) role(name string, x rbacv1.Role) {
 				}
 			}
 		}
+		// One that is named may be read: nothing else of secrets.
+		one := len(rule.ResourceNames) > 0 && slices.Equal(rule.Verbs, []string{"get"})
 		for _, resource := range rule.Resources {
-			if resource == "secrets" || strings.HasPrefix(resource, "pods/exec") || resource == "serviceaccounts/token" {
+			if (resource == "secrets" && !one) || strings.HasPrefix(resource, "pods/exec") || resource == "serviceaccounts/token" {
 				o.problem("%s: it may use %s", name, resource)
 			}
 		}
@@ -415,6 +419,7 @@ func (o *objects) relate() {
 		for _, rule := range r.Spec.Rules {
 			for _, b := range rule.BackendRefs {
 				o.backend("HTTPRoute/"+r.Name, b)
+				o.upstream("HTTPRoute/"+r.Name, b, rule.BackendRefs[0])
 			}
 		}
 	}
@@ -618,6 +623,7 @@ func (o *objects) workload(name string, t template) {
 		if c.ReadinessProbe == nil || c.LivenessProbe == nil {
 			o.problem("%s: %s has no probes", name, c.Name)
 		}
+		o.probes(name, c)
 	}
 	if spec.TerminationGracePeriodSeconds == nil || *spec.TerminationGracePeriodSeconds < 30 {
 		o.problem("%s: terminationGracePeriodSeconds leaves no time to drain", name)
@@ -656,6 +662,73 @@ func (o *objects) backend(name string, b gatewayv1.HTTPBackendRef) {
 		}
 	}
 	o.problem("%s: Service/%s has no port %d", name, b.Name, *b.Port)
+}
+
+// How Kong speaks to a Service: with a certificate, and to nobody but who has one. Services that share
+// the requests of a rule must say the same, or Kong's controller takes none of them.
+func (o *objects) upstream(name string, b, first gatewayv1.HTTPBackendRef) {
+	service, ok := o.services[string(b.Name)]
+	if !ok || len(service.Spec.Selector) == 0 {
+		return
+	}
+	kong := func(of corev1.Service) map[string]string {
+		out := map[string]string{}
+		for key, value := range of.Annotations {
+			if strings.HasPrefix(key, "konghq.com/") {
+				out[key] = value
+			}
+		}
+		return out
+	}
+	said := kong(service)
+	if other, ok := o.services[string(first.Name)]; ok && !maps.Equal(said, kong(other)) {
+		o.problem("%s: Kong is told other things of Service/%s than of Service/%s", name, b.Name, first.Name)
+	}
+	if said["konghq.com/protocol"] != "https" || said["konghq.com/tls-verify"] != "true" {
+		o.problem("%s: Kong would believe whoever answers for Service/%s", name, b.Name)
+	}
+	shown := slices.ContainsFunc(o.certs, func(c certmanagerv1.Certificate) bool {
+		return c.Spec.SecretName == said["konghq.com/client-cert"] && slices.Contains(c.Spec.Usages, certmanagerv1.UsageClientAuth)
+	})
+	if !shown {
+		o.problem("%s: no Certificate for clients is what Kong shows Service/%s", name, b.Name)
+	}
+	believed := slices.ContainsFunc(o.externals, func(e esv1.ExternalSecret) bool {
+		t := e.Spec.Target.Template
+		return e.Spec.Target.Name == said["konghq.com/ca-certificates-secrets"] && t != nil && t.Metadata.Labels["konghq.com/ca-cert"] == "true" &&
+			t.Metadata.Annotations["kubernetes.io/ingress.class"] == "kong" && t.Data["id"] != "" && t.Data["ca.crt"] != ""
+	})
+	if !believed {
+		o.problem("%s: no secret holds the authority that Kong believes for Service/%s", name, b.Name)
+	}
+}
+
+// A probe has no certificate.
+func (o *objects) probes(name string, c corev1.Container) {
+	value := func(key string) string {
+		at := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == key })
+		if at < 0 {
+			return ""
+		}
+		return c.Env[at].Value
+	}
+	if value("CODITECT_HTTP_TLS_CLIENT_CA_FILE") == "" {
+		return
+	}
+	for _, p := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
+		if p == nil || p.HTTPGet == nil {
+			continue
+		}
+		port := p.HTTPGet.Port.String()
+		for _, of := range c.Ports {
+			if of.Name == port {
+				port = strconv.Itoa(int(of.ContainerPort))
+			}
+		}
+		if port != value("CODITECT_HTTP_MANAGEMENT_PORT") {
+			o.problem("%s: a probe of %s asks where only clients with a certificate are answered", name, c.Name)
+		}
+	}
 }
 
 func (o *objects) networkPolicy(p networkingv1.NetworkPolicy) {

@@ -180,7 +180,7 @@ resource "google_compute_firewall" "allow_load_balancer" {
 
   allow {
     protocol = "tcp"
-    ports    = ["8000", "8100", "8443"]
+    ports    = ["8100", "8443"]
   }
 }
 

@@ -27,6 +27,17 @@ void ProgramSettings::describe(config::Table& t) {
   t.add("http.access_log", http.access_log, "whether each request gets a log line");
   t.add("http.trust_proxies", http.trust_proxies, {0, 16},
         "proxies of yours in front, whose X-Forwarded-For is believed");
+  t.add("http.tls_certificate_file", http.tls.certificate_file,
+        "PEM file of the server's certificate; the port speaks TLS. Read again when it changes");
+  t.add("http.tls_key_file", http.tls.key_file, "PEM file of the certificate's key");
+  t.add("http.tls_client_ca_file", http.tls.client_ca_file,
+        "PEM file of who signs clients' certificates; a client must have one");
+  t.add(
+      "http.tls_client_names", http.tls.client_names,
+      "DNS names, of which a client's certificate must have one, separated by commas; empty: any");
+  t.add(
+      "http.management_port", http.management_port, {0, 65535},
+      "a plain port of its own for /health and /metrics, which are then not on the other; 0: none");
   t.add("database.url", database.url,
         "PostgreSQL server, as postgresql://host:port or key=value; sslmode as usual");
   t.add("database.directory_name", database.names.directory, "database of the directory");

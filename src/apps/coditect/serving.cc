@@ -58,6 +58,17 @@ redis::Settings redis_settings(const ProgramSettings& s) {
   return *parsed;
 }
 
+http::ServerSettings management_settings(http::ServerSettings s) {
+  s.port = s.management_port;
+  s.listening_socket = -1;
+  s.max_connections = std::min(s.max_connections, 256);
+  return s;
+}
+
+bool is_management(std::string_view path) {
+  return path == "/health/live" || path == "/health/ready" || path == "/metrics";
+}
+
 std::string holder_name() {
   char host[256] = {};
   gethostname(host, sizeof host - 1);
@@ -146,8 +157,13 @@ struct Serving::OnLoop {
         dispatch(s.routes_, services),
         server(
             l, s.settings_.http, [&s, this](http::Request& r) { return s.answer(*this, r); },
-            s.metrics_),
-        background(l.io()) {}
+            s.metrics_, s.tls_.get()),
+        background(l.io()) {
+    if (s.settings_.http.management_port != 0)
+      management.emplace(
+          l, management_settings(s.settings_.http),
+          [&s, this](http::Request& r) { return s.answer_management(*this, r); }, s.metrics_);
+  }
 
   async::Loop& loop;
   pg::Pool directory;
@@ -159,6 +175,7 @@ struct Serving::OnLoop {
   auth::Services services;
   auth::Dispatch dispatch;
   http::Server server;
+  std::optional<http::Server> management;
   async::TaskGroup background;
 };
 
@@ -172,6 +189,7 @@ Serving::Serving(const Application& application, const ProgramSettings& settings
       openapi_(auth::openapi_document(with_all_routes(routes_, application), application.version)),
       docs_(auth::docs_page(routes_, application.version)),
       loops_(settings.loop_count()) {
+  if (settings.http.tls.on()) tls_ = std::make_unique<http::ServerTls>(settings.http.tls, metrics_);
   feed_ = std::make_unique<tenancy::DirectoryFeed>(
       loops_[0], settings.directory_conninfo("coditect_app", settings.database.app_password));
   for (std::size_t i = 0; i < loops_.size(); ++i)
@@ -192,6 +210,7 @@ Async<> Serving::start_loop(OnLoop& on) {
   on.redis.start();
   on.background.spawn("backend memory", watch_memory(on));
   on.server.listen();
+  if (on.management) on.management->listen();
   co_return;
 }
 
@@ -204,6 +223,7 @@ void Serving::start() {
   asio::post(loops_[0].io(), [this] {
     feed_->start();
     background_->spawn("maintenance", maintain(*on_loops_[0]));
+    if (tls_) background_->spawn("certificate", tls_->watch());
     if (!settings_.trace.endpoint.empty())
       background_->spawn("traces", http::export_spans(spans_, settings_.trace, metrics_));
   });
@@ -211,6 +231,7 @@ void Serving::start() {
 
 Async<> Serving::stop_loop(OnLoop& on) {
   co_await on.server.drain();
+  if (on.management) co_await on.management->drain();  // it was asked until now
   co_await on.background.stop();
   co_await on.redis.stop();
   co_await on.directory.stop();
@@ -233,36 +254,43 @@ void Serving::stop() {
   loops_.stop();
 }
 
-Async<http::Response> Serving::answer(OnLoop& on, http::Request& request) {
+/// What is the same for everybody.
+std::optional<http::Response> Serving::document(http::Request& request) const {
   const auto path = request.path();
+  if (path == "/openapi.json") {
+    request.route = "/openapi.json";
+    return http::Response{.body = openapi_};
+  }
+  if (path == "/docs" || path == "/") {
+    request.route = "/docs";
+    return http::Response{
+        .body = docs_,
+        .content_type = "text/html; charset=utf-8",
+        .headers = {{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"},
+                    {"X-Content-Type-Options", "nosniff"}}};
+  }
+  return std::nullopt;
+}
+
+Async<http::Response> Serving::answer(OnLoop& on, http::Request& request) {
   if (request.method == "GET" || request.method == "HEAD") {
-    if (path == "/health/live") {
-      request.route = "/health/live";
-      co_return http::Response{.body = R"({"status":"live"})"};
-    }
-    if (path == "/health/ready") {
-      request.route = "/health/ready";
-      co_return co_await ready(on, request);
-    }
-    if (path == "/metrics") {
-      request.route = "/metrics";
-      co_return http::Response{.body = metrics_.text(),
-                               .content_type = "text/plain; version=0.0.4"};
-    }
-    if (path == "/openapi.json") {
-      request.route = "/openapi.json";
-      co_return http::Response{.body = openapi_};
-    }
-    if (path == "/docs" || path == "/") {
-      request.route = "/docs";
-      co_return http::Response{
-          .body = docs_,
-          .content_type = "text/html; charset=utf-8",
-          .headers = {{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"},
-                      {"X-Content-Type-Options", "nosniff"}}};
-    }
+    if (auto response = document(request)) co_return std::move(*response);
+    if (!on.management && is_management(request.path()))
+      co_return co_await answer_management(on, request);
   }
   co_return co_await on.dispatch.answer(request);
+}
+
+/// For those who look after this process.
+Async<http::Response> Serving::answer_management(OnLoop& on, http::Request& request) {
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  const auto path = request.path();
+  if (!reads || !is_management(path)) co_return http::problem(404, "not_found", "", request.id);
+  request.route = std::string(path);
+  if (path == "/health/ready") co_return co_await ready(on, request);
+  if (path == "/metrics")
+    co_return http::Response{.body = metrics_.text(), .content_type = "text/plain; version=0.0.4"};
+  co_return http::Response{.body = R"({"status":"live"})"};
 }
 
 Async<http::Response> Serving::ready(OnLoop& on, const http::Request& request) {

@@ -27,6 +27,8 @@ class Serving {
  private:
   struct OnLoop;
   Async<http::Response> answer(OnLoop& on, http::Request& request);
+  Async<http::Response> answer_management(OnLoop& on, http::Request& request);
+  std::optional<http::Response> document(http::Request& request) const;
   Async<http::Response> ready(OnLoop& on, const http::Request& request);
   Async<> start_loop(OnLoop& on);
   Async<> stop_loop(OnLoop& on);
@@ -46,6 +48,7 @@ class Serving {
   async::BlockingPool hashing_;
   auth::KnownKeys known_keys_;
   tenancy::TenantKnowledge knowledge_;
+  std::unique_ptr<http::ServerTls> tls_;  ///< null: plain HTTP
   auth::Routes routes_;
   std::string openapi_, docs_;
   async::Loops loops_;

@@ -331,6 +331,10 @@ int up(const Application& application, ProgramSettings& settings, config::Table&
     fail(
         Code::conflict, "already_running",
         "it runs already, as process " + std::to_string(*owner) + "; 'coditect status' tells more");
+  if (settings.http.tls.on() || settings.http.management_port != 0)
+    fail(Code::invalid_argument, "setting_invalid",
+         "http.tls_* and http.management_port are for 'coditect serve api': what 'up' runs is for "
+         "this machine");
   check_http_port(settings);  // before anything is made
   auto state = StateDir::prepare(path, user);
   if (options.detach) detach();
@@ -424,17 +428,21 @@ int serve_api(const Application& application, ProgramSettings& settings) {
   install_signals();
   if (settings.database.url.empty())
     fail(Code::invalid_argument, "setting_missing", "set database.url (CODITECT_DATABASE_URL)");
-  load_keys(settings);
+  if (settings.http.management_port != 0 && settings.http.management_port == settings.http.port)
+    fail(Code::invalid_argument, "setting_invalid",
+         "http.management_port must be another port than http.port");
+  Serving serving(application, settings);  // says what is wrong with a setting before it waits
   wait_for_schema(
       settings, application.migrations,
       [](const std::string& line) { obs::log(obs::Level::warn, line); },
       [] { return stop_asked != 0; });
   if (stop_asked != 0) return 0;
-  Serving serving(application, settings);
   serving.start();
-  obs::log(
-      obs::Level::info, "serving",
-      {{"host", settings.http.host}, {"port", serving.port()}, {"version", application.version}});
+  obs::log(obs::Level::info, "serving",
+           {{"host", settings.http.host},
+            {"port", serving.port()},
+            {"tls", settings.http.tls.on()},
+            {"version", application.version}});
   notify_service_manager("READY=1");
   while (stop_asked == 0) std::this_thread::sleep_for(50ms);
   notify_service_manager("STOPPING=1");
