@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds Go programs that are used when they are there, each pinned in a module of its own.
-# Usage: tools/build.sh PROGRAM...     PROGRAM: jaeger, tofu (OpenTofu), kubecheck (checks kubernetes/), kube-state-metrics, or
-#                                      kubernetes (its API server and controllers, and the types of what is installed beside)
+# Usage: tools/build.sh PROGRAM...     PROGRAM: jaeger, hydra (Ory Hydra), tofu (OpenTofu), kubecheck (checks kubernetes/),
+#                                      kube-state-metrics, or kubernetes (its API server and controllers, and the types of what is installed beside)
 # They go to /usr/local/lib/coditect/tools as root, else to $XDG_CACHE_HOME/coditect/tools.
 source "$(dirname "$0")/../scripts/lib/common.sh"
 usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; }
@@ -33,11 +33,11 @@ for program in "$@"; do
   case "$program" in
     jaeger) package=github.com/jaegertracing/jaeger/cmd/jaeger ;;
     tofu) package=github.com/opentofu/opentofu/cmd/tofu ;;
-    kubecheck) package=. ;;
+    kubecheck | hydra) package=. ;;
     kube-state-metrics) package=k8s.io/kube-state-metrics/v2 ;;
     kubernetes) package="k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager" ;;
     -h | --help) usage; exit 0 ;;
-    *) die "there is no tool '$program'; there are jaeger, kubecheck, kube-state-metrics, kubernetes and tofu" ;;
+    *) die "there is no tool '$program'; there are hydra, jaeger, kubecheck, kube-state-metrics, kubernetes and tofu" ;;
   esac
   say "building $program (minutes)"
   for one in $package; do

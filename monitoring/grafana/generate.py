@@ -152,6 +152,10 @@ def kubernetes():
             "(patroni_xlog_replayed_location and patroni_replica == 1)"))
     d.graph("Log written", "Bps", ("group {{citus_group}}", f"max by (citus_group) (rate(patroni_xlog_location{WINDOW}))"))
     d.graph("Failovers", "none", ("group {{citus_group}}", "max by (citus_group) (patroni_postgres_timeline)"), description="Each makes a new timeline.")
+    d.row("Identity")
+    d.graph("Requests to Hydra a second", "ops", ("{{code}}", f'sum by (code) (rate(http_requests_total{{job="hydra",{at}}}{WINDOW}))'), stack=True)
+    d.graph("Tokens: 99 % take at most", "s", ("{{namespace}}", 'histogram_quantile(0.99, sum by (namespace, le) '
+            f'(rate(http_response_time_seconds_bucket{{job="hydra",endpoint="/oauth2/token",{at}}}{WINDOW})))'))
     return d
 
 

@@ -11,6 +11,7 @@ namespace coditect::schema {
 struct DatabaseNames {
   std::string directory = "coditect_directory";
   std::string cell = "coditect_cell";
+  std::string identity = "coditect_identity";
 };
 
 /// The login roles; ARCHITECTURE tells what each may do.
@@ -23,6 +24,11 @@ inline constexpr const char* kLoginRoles[] = {"coditect_migrator", "coditect_app
 void prepare_server(const std::string& administrator,
                     const std::map<std::string, Secret>& passwords,
                     const std::vector<std::string>& databases);
+
+/// Makes the database of Ory Hydra and the role that owns it, on the directory's server, or sets
+/// the role's password. The role may do nothing else. Idempotent. Blocks.
+void prepare_identity(const std::string& administrator, const std::string& database,
+                      const Secret& password);
 
 /// The same server with another database, user and password: URL or key=value in, key=value out.
 std::string conninfo_for(const std::string& base, const std::string& database,

@@ -18,10 +18,10 @@ def bin_dir():
 
 
 class Servers:
-    """`count` servers with the extension citus; every connection over TCP is encrypted or refused."""
+    """`count` servers; every connection over TCP is encrypted or refused."""
 
-    def __init__(self, count):
-        self.folder = tempfile.mkdtemp(prefix="coditect-servers-")
+    def __init__(self, count, preload="citus"):
+        self.folder, self.preload = tempfile.mkdtemp(prefix="coditect-servers-"), preload
         self.user = "postgres" if os.geteuid() == 0 else None
         self.authority = f"{self.folder}/authority.crt"
         self.make_certificates()
@@ -56,7 +56,7 @@ class Servers:
         with open(f"{data}/pg_hba.conf", "w") as f:
             f.write("hostssl all all 127.0.0.1/32 scram-sha-256\nhostssl replication all 127.0.0.1/32 scram-sha-256\n")
         settings = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}", "ssl=on", f"ssl_cert_file={self.folder}/server.crt",
-                    f"ssl_key_file={self.folder}/server.key", "shared_preload_libraries=citus", "wal_level=logical", "max_connections=200",
+                    f"ssl_key_file={self.folder}/server.key", f"shared_preload_libraries={self.preload}", "wal_level=logical", "max_connections=200",
                     "max_prepared_transactions=200", "max_replication_slots=32", "max_wal_senders=32", "max_worker_processes=32", "fsync=off"]
         with open(f"{data}.log", "w") as log:
             self.processes.append(subprocess.Popen(self.as_user(f"{bin_dir()}/postgres", "-D", data, *(w for s in settings for w in ("-c", s))), stdout=log,

@@ -31,6 +31,12 @@ def deployed(environment):
     return re.sub(r"image: (coditect|coditect-next|citus)$", f"image: {DIGEST}", render(f"kubernetes/overlays/{environment}"), flags=re.M)
 
 
+def beside(environment):
+    """What a chart adds to the environment's namespace, as documents to put behind ours."""
+    with open(f"{ROOT}/tests/infra/hydra.yaml", encoding="utf-8") as f:
+        return "\n---\n" + f.read().replace("NAMESPACE", f"coditect-{environment}").replace("IMAGE", DIGEST)
+
+
 @unittest.skipUnless(shutil.which("kubectl"), "kubectl is not installed")
 class Rendered(unittest.TestCase):
     def test_the_founding_paths_can_be_applied(self):
@@ -103,6 +109,7 @@ class Rendered(unittest.TestCase):
             def one(kind, name):
                 return next(d for d in documents if re.search(rf"^kind: {kind}$", d, re.M) and re.search(rf"^  name: {name}$", d, re.M))
             names = lambda certificate: re.findall(r"^  - (\S+)$", re.search(r"dnsNames:\n((?:  - .*\n)+)", certificate).group(1), re.M)  # noqa: E731
+            self.assertIn(re.search(r"hostnames:\n  - (\S+)", one("HTTPRoute", "identity")).group(1), names(one("Certificate", "hydra")))
             for release in ("backend", "backend-next"):
                 settings = dict(re.findall(r"- name: (CODITECT_\w+)\n +value: \"?([^\"\n]*)", one("Deployment", release)))
                 self.assertGreater(len(settings), 8)
@@ -111,6 +118,22 @@ class Rendered(unittest.TestCase):
             # Kong asks for the name that the client did.
             self.assertIn(re.search(r"hostnames:\n  - (\S+)", one("HTTPRoute", "backend")).group(1), names(one("Certificate", "backend")))
             self.assertIn(f"remoteNamespace: coditect-{environment}", one("SecretStore", "certificates"))
+
+    def test_what_stands_in_for_a_chart_has_its_values(self):
+        with open(f"{ROOT}/kubernetes/charts/hydra.yaml", encoding="utf-8") as f:
+            values = f.read()
+        with open(f"{ROOT}/tests/infra/hydra.yaml", encoding="utf-8") as f:
+            stand_in = f.read()
+
+        def plain(text):
+            """Numbers and names, however they are written."""
+            text = re.sub(r"[{}\[\],]", " ", text)
+            found = set(re.findall(r"konghq\.com/\S+:\s+\S+|secretName:\s+\S+|runAsUser:\s+\d+|schedule: .*|maxUnavailable: \d+", text))
+            sizes = re.findall(r"requests:\s+cpu:\s+(\w+)\s+memory:\s+(\w+)\s+limits:\s+memory:\s+(\w+)", text)
+            ports = set(re.findall(r"[pP]ort:\s+(444[45])", text))
+            return found, set(sizes), ports, set(re.findall(r"(?:replicaCount|replicas):\s+(\d)", text))
+        self.assertEqual(plain(values), plain(stand_in))
+        self.assertEqual(len(plain(values)[1]), 2)
 
     def test_charts_are_pinned_and_have_values(self):
         with open(f"{ROOT}/kubernetes/charts/charts.json", encoding="utf-8") as f:
@@ -205,7 +228,7 @@ class Checked(unittest.TestCase):
 
     def test_nothing_is_wrong_with_any_environment(self):
         for environment in ENVIRONMENTS:
-            self.assertEqual(self.check(deployed(environment)), "", environment)
+            self.assertEqual(self.check(deployed(environment) + beside(environment)), "", environment)
 
     def test_what_the_script_would_apply(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -217,7 +240,7 @@ class Checked(unittest.TestCase):
                 self.assertEqual(sorted(re.split(r"^---\n", objects, flags=re.M)[1:]), sorted(d if d.endswith("\n") else d + "\n" for d in deployed(environment).split("---\n")))
                 bootstrap = re.sub(r"^apiVersion: v1\n(?:(?!^---).*\n)*?kind: ConfigMap\n(?:(?!^---).*\n)*?---\n", "", bootstrap, flags=re.M)
                 self.assertIn("kind: Job", bootstrap)
-                self.assertEqual(self.check(objects + "\n---\n" + bootstrap), "", environment)
+                self.assertEqual(self.check(objects + "\n---\n" + bootstrap + beside(environment)), "", environment)
                 stages = "".join(pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("first", "cluster-init", "migrate", "route", "last", "next"))
                 self.assertEqual(sorted(re.findall(r"^kind: .*", stages, re.M)), sorted(re.findall(r"^kind: .*", objects, re.M)))
 
@@ -232,7 +255,7 @@ class Checked(unittest.TestCase):
         self.assertEqual(text.count("value: point-20260102T030405Z"), len(re.findall("^kind: StatefulSet$", text, re.M)))
         self.assertEqual(text.count("suspend: true"), 2)
         self.assertIn("PGBACKREST_REPO1_GCS_BUCKET: elsewhere-pgbackrest", text)
-        self.assertEqual(self.check(text), "")
+        self.assertEqual(self.check(text + beside("staging")), "")
 
     def test_what_is_installed_beside_it(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -251,7 +274,7 @@ class Checked(unittest.TestCase):
                 self.assertEqual(set(re.findall(r"^  (coditect-[a-z]+\.json):", monitoring, re.M)), set(os.listdir(f"{ROOT}/monitoring/grafana/dashboards")))
 
     def test_planted_mistakes_are_found(self):
-        text = deployed("production")
+        text = deployed("production") + beside("production")
         for name, wrong, right, said in PLANTED:
             with self.subTest(name):
                 if callable(wrong):
@@ -265,7 +288,7 @@ class Checked(unittest.TestCase):
         """Kept as a file: a change of it is a decision. KEEP=1 writes it anew."""
         for environment in ENVIRONMENTS:
             path = f"{ROOT}/tests/infra/network-{environment}.txt"
-            found = re.sub(r"[ \t]+", " ", self.check(deployed(environment), "-network"))
+            found = re.sub(r"[ \t]+", " ", self.check(deployed(environment) + beside(environment), "-network"))
             if os.environ.get("KEEP"):
                 with open(path, "w", encoding="utf-8") as f:
                     f.write(found)
@@ -276,7 +299,7 @@ class Checked(unittest.TestCase):
             self.assertEqual({re.search(r"<= ([\w-]+)/", line).group(1) for line in into} - {inside}, {"kong", "monitoring"})
             self.assertNotIn("0.0.0.0-255.255.255.255", found)
             # Strangers reach the API only, and databases are reached by what needs them.
-            self.assertEqual({re.match(r"\S+/([a-z0-9-]+)\[", line).group(1) for line in into if "<= kong/" in line}, {"backend", "backend-next"})
+            self.assertEqual({re.match(r"\S+/([a-z0-9-]+)\[", line).group(1) for line in into if "<= kong/" in line}, {"backend", "backend-next", "hydra"})
             users = set(re.findall(r"/([a-z-]+)(?:-\d)?\[\w+\] => [\w-]+/citus-\d\[", found))
             self.assertEqual(users, set() if environment == "dev" else {"backend", "backend-next", "citus", "citus-backup", "citus-restore-point", "cluster-init", "migrate", "pgbouncer"})
 

@@ -4,10 +4,13 @@
 // Usage: kubecheck [-service NAME:PORT] FILE    problems, one a line; exit code 1 when there are any
 //
 //	kubecheck -network FILE    who may connect to whom, by the network policies
+//	kubecheck -secret NAME FILE KEY=VALUE...
+//	                           what that ExternalSecret's template makes of these values, as JSON
 package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
@@ -20,6 +23,7 @@ import (
 
 	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
+	"github.com/external-secrets/external-secrets/pkg/template/v2"
 	"github.com/np-guard/netpol-analyzer/pkg/netpol/connlist"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -95,7 +99,7 @@ var kongSettings = map[string][]string{
 
 // Objects by kind, as far as the checks between them need them.
 type objects struct {
-	templates       map[string]template // "Deployment/backend"
+	templates       map[string]workload // "Deployment/backend"
 	services        map[string]corev1.Service
 	accounts        map[string]bool
 	trusted         map[string]bool // accounts that a RoleBinding gives rights to
@@ -123,7 +127,7 @@ type objects struct {
 	problems        []string
 }
 
-type template struct {
+type workload struct {
 	pod    corev1.PodTemplateSpec
 	serves bool  // runs for good
 	count  int64 // of pods, when the object says it
@@ -186,7 +190,7 @@ func (o *objects) read(document []byte) {
 			if x.Spec.Replicas != nil {
 				count = int64(*x.Spec.Replicas)
 			}
-			o.templates[name] = template{x.Spec.Template, true, count}
+			o.templates[name] = workload{x.Spec.Template, true, count}
 			o.replicas[name] = x.Spec.Replicas != nil
 			selects(o, name, x.Spec.Selector, x.Spec.Template)
 		})
@@ -197,13 +201,13 @@ func (o *objects) read(document []byte) {
 			if x.Spec.Replicas != nil {
 				count = int64(*x.Spec.Replicas)
 			}
-			o.templates[name] = template{x.Spec.Template, true, count}
+			o.templates[name] = workload{x.Spec.Template, true, count}
 			selects(o, name, x.Spec.Selector, x.Spec.Template)
 		})
 	case "batch/v1 Job":
-		decode(o, name, document, func(x batchv1.Job) { o.templates[name] = template{x.Spec.Template, false, 1} })
+		decode(o, name, document, func(x batchv1.Job) { o.templates[name] = workload{x.Spec.Template, false, 1} })
 	case "batch/v1 CronJob":
-		decode(o, name, document, func(x batchv1.CronJob) { o.templates[name] = template{x.Spec.JobTemplate.Spec.Template, false, 1} })
+		decode(o, name, document, func(x batchv1.CronJob) { o.templates[name] = workload{x.Spec.JobTemplate.Spec.Template, false, 1} })
 	case "policy/v1 PodDisruptionBudget":
 		decode(o, name, document, func(x policyv1.PodDisruptionBudget) { o.budgets = append(o.budgets, x) })
 	case "networking.k8s.io/v1 NetworkPolicy":
@@ -247,6 +251,13 @@ func (o *objects) read(document []byte) {
 		decode(o, name, document, func(x esv1.ExternalSecret) {
 			o.externals = append(o.externals, x)
 			o.secrets[x.Spec.Target.Name] = true
+			given := map[string]string{}
+			for _, d := range x.Spec.Data {
+				given[d.SecretKey] = "x"
+			}
+			if _, err := fill(x, given); err != nil {
+				o.problem("%s: its template: %v", name, err)
+			}
 		})
 	case "external-secrets.io/v1 SecretStore":
 		decode(o, name, document, func(x esv1.SecretStore) { o.stores[x.Name] = true })
@@ -269,6 +280,29 @@ func (o *objects) read(document []byte) {
 	default:
 		o.problem("%s: %s is not known here", name, head.APIVersion)
 	}
+}
+
+// What External Secrets makes of these values, by its own templates.
+func fill(x esv1.ExternalSecret, given map[string]string) (map[string]string, error) {
+	if x.Spec.Target.Template == nil {
+		return given, nil
+	}
+	texts, values := map[string][]byte{}, map[string][]byte{}
+	for key, text := range x.Spec.Target.Template.Data {
+		texts[key] = []byte(text)
+	}
+	for key, value := range given {
+		values[key] = []byte(value)
+	}
+	var secret corev1.Secret
+	if err := template.Execute(texts, values, esv1.TemplateScopeValues, esv1.TemplateTargetData, &secret); err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for key, value := range secret.Data {
+		out[key] = string(value)
+	}
+	return out, nil
 }
 
 func selects(o *objects, name string, selector *metav1.LabelSelector, pod corev1.PodTemplateSpec) {
@@ -560,7 +594,7 @@ func (o *objects) stateful(s appsv1.StatefulSet) {
 	}
 }
 
-func (o *objects) workload(name string, t template) {
+func (o *objects) workload(name string, t workload) {
 	spec := t.pod.Spec
 	if (spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken) && !o.trusted[spec.ServiceAccountName] {
 		o.problem("%s: automountServiceAccountToken is not false", name)
@@ -804,12 +838,36 @@ func network(file string) error {
 	return nil
 }
 
+// Prints a secret that is made of the given words; returns the exit code.
+func (o *objects) show(name string, words []string) int {
+	given := map[string]string{}
+	for _, word := range words {
+		key, value, _ := strings.Cut(word, "=")
+		given[key] = value
+	}
+	for _, e := range o.externals {
+		if e.Name != name {
+			continue
+		}
+		made, err := fill(e, given)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		_ = json.NewEncoder(os.Stdout).Encode(made)
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "there is no ExternalSecret/"+name)
+	return 1
+}
+
 func main() {
 	matrix := flag.Bool("network", false, "print who may connect to whom")
 	also := flag.String("service", "", "NAME:PORT of a Service that a chart makes")
+	secret := flag.String("secret", "", "print what the ExternalSecret of this name makes of the values that follow the file")
 	flag.Parse()
-	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: kubecheck [-network] [-service NAME:PORT] FILE")
+	if flag.NArg() < 1 || (flag.NArg() > 1 && *secret == "") {
+		fmt.Fprintln(os.Stderr, "usage: kubecheck [-network] [-service NAME:PORT] FILE, or kubecheck -secret NAME FILE KEY=VALUE...")
 		os.Exit(2)
 	}
 	if *matrix {
@@ -824,7 +882,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	o := &objects{templates: map[string]template{}, services: map[string]corev1.Service{}, accounts: map[string]bool{}, secrets: map[string]bool{},
+	o := &objects{templates: map[string]workload{}, services: map[string]corev1.Service{}, accounts: map[string]bool{}, secrets: map[string]bool{},
 		trusted: map[string]bool{}, configs: map[string]bool{}, issuers: map[string]bool{}, classes: map[string]bool{},
 		gateways: map[string]gatewayv1.Gateway{}, targets: map[string]gatewayv1.LocalObjectReference{}, stores: map[string]bool{}, plugins: map[string]string{}, replicas: map[string]bool{}, namespaces: map[string]corev1.Namespace{}, inside: map[string]bool{}}
 	if name, port, ok := strings.Cut(*also, ":"); ok {
@@ -837,6 +895,9 @@ func main() {
 	}
 	for _, document := range all {
 		o.read(document)
+	}
+	if *secret != "" {
+		os.Exit(o.show(*secret, flag.Args()[1:]))
 	}
 	o.relate()
 	sort.Strings(o.problems)

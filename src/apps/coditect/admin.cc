@@ -97,6 +97,8 @@ int bootstrap(const ProgramSettings& settings, const std::string& administrator,
     schema::prepare_server(directory, passwords, {d.names.directory});
     schema::prepare_server(cell, passwords, {d.names.cell});
   }
+  if (!d.identity_password.empty())
+    schema::prepare_identity(directory, d.names.identity, d.identity_password);
   say("roles and databases are there; next: coditect migrate up");
   return 0;
 }

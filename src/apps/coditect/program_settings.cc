@@ -42,6 +42,7 @@ void ProgramSettings::describe(config::Table& t) {
         "PostgreSQL server, as postgresql://host:port or key=value; sslmode as usual");
   t.add("database.directory_name", database.names.directory, "database of the directory");
   t.add("database.cell_name", database.names.cell, "database of the cell");
+  t.add("database.identity_name", database.names.identity, "database of Ory Hydra");
   t.add("database.app_password", database.app_password, "password of coditect_app");
   t.add("database.operator_password", database.operator_password, "password of coditect_operator");
   t.add("database.maintenance_password", database.maintenance_password,
@@ -52,6 +53,9 @@ void ProgramSettings::describe(config::Table& t) {
         "password of coditect_import; only for coditect tenant import");
   t.add("database.cluster_password", database.cluster_password,
         "password of coditect_cluster; only for coditect cluster");
+  t.add("database.identity_password", database.identity_password,
+        "password of coditect_identity, the role of Ory Hydra; only for coditect bootstrap, which "
+        "makes its database when this is set");
   t.add("database.cell_pool", database.cell_pool, {1, 1000},
         "connections of one event loop to the cell, or to each worker of a Citus cell");
   t.add("database.directory_pool", database.directory_pool, {1, 1000},

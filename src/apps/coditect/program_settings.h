@@ -11,7 +11,7 @@ struct DatabaseSettings {
   Secret url;  ///< the server; may hold a password
   schema::DatabaseNames names;
   Secret app_password, operator_password, maintenance_password, migrator_password, import_password,
-      cluster_password;
+      cluster_password, identity_password;
   int cell_pool = 8, directory_pool = 4;
   pg::PoolSettings pool;
 
