@@ -9,7 +9,8 @@
 #   --share PERCENT    the program only: pods of --image beside those that run, which get so many of a hundred requests. Again
 #                      with more; without --share it is rolled out to all; --share 0, without --image, gives up
 #   --only PART        opentofu, charts or kubernetes; default: opentofu and kubernetes, in this order. charts installs what runs
-#                      beside ours (kubernetes/charts), the way in (kubernetes/edge), rules and dashboards (monitoring)
+#                      beside ours (kubernetes/charts), the way in (kubernetes/edge), rules and dashboards (monitoring). Hydra's chart
+#                      comes with kubernetes: it needs the database that is made there
 #   --yes              do not ask (staging, in a pipeline)
 #   --approve HASH     production: apply the plan with this hash, and no other
 #   --without-backup   production: also when the last backup is too old, as when this is what mends it
@@ -30,6 +31,7 @@
 #   scripts/deploy.sh production --image ...             # shows, says a hash
 #   scripts/deploy.sh production --image ... --approve 3f9a...
 source "$(dirname "$0")/lib/cloud.sh"
+source "$(dirname "$0")/lib/render.sh"
 
 yes=no check=no image="" database_image="" share="" without_backup=no only="" approved="" repository="" name=""
 while [ $# -gt 0 ]; do
@@ -74,7 +76,7 @@ preflight() {
   need jq kubectl
   [ "$dry" = no ] || return 0
   need gcloud tofu
-  [ "$only" != charts ] || need helm
+  [ "$only" = opentofu ] || need helm
   local version
   version=$(tofu version -json | jq -r '.terraform_version | sub("-.*"; "")')
   at_least "$version" 1.11.0 || not_ready "OpenTofu is $version, 1.11 is needed: secrets are written without being kept in the state"
@@ -164,53 +166,17 @@ apply_opentofu() {
   [ "$dry" = yes ] || rm -f "$work/plan"
 }
 
-# --- The program ---
-
-# Copies kubernetes/ to $work and puts what OpenTofu says into its environment.env.
-copy_kubernetes() {
-  rm -rf "$work/kubernetes"
-  cp -r "$root/kubernetes" "$work/kubernetes"
-  local overlay=$work/kubernetes/overlays/$environment
-  [ "$dry" = no ] || return 0
-  tofu -chdir="$folder" output -json kubernetes_environment | jq -r 'to_entries[] | "\(.key)=\(.value)"' >"$work/environment.env"
-  [ -s "$work/environment.env" ] || not_ready "OpenTofu has no outputs for $environment: deploy it with --only opentofu first"
-  # What OpenTofu does not know is kept: RESTORE_POINT, RESTORE_BUCKET.
-  awk -F= 'NR == FNR { known[$1] = 1; next } !($1 in known)' "$work/environment.env" "$overlay/environment.env" >"$work/more.env"
-  cat "$work/more.env" >>"$work/environment.env"
-  if ! diff <(sort "$work/environment.env") <(sort "$overlay/environment.env") >/dev/null; then
-    say "kubernetes/overlays/$environment/environment.env is not what OpenTofu says; what OpenTofu says is used. Commit it:"
-    diff "$overlay/environment.env" "$work/environment.env" >&2 || true
-  fi
-  cp "$work/environment.env" "$overlay/environment.env"
-}
-
-# Renders what has this environment's values and is not part of its overlay.
-beside() { # NAME NAMESPACE RESOURCE COMPONENT
-  local into=$work/kubernetes/overlays/$1
-  mkdir -p "$into"
-  cp "$work/kubernetes/overlays/$environment/environment.env" "$into/"
-  cat >"$into/kustomization.yaml" <<END
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-namespace: $2
-resources: [../../$3]
-components: [../../$4]
-configMapGenerator:
-  - name: environment
-    envs: [environment.env]
-    options: {disableNameSuffixHash: true, annotations: {config.kubernetes.io/local-config: "true"}}
-END
-  kubectl kustomize "$into"
-}
-
 # --- What runs beside it ---
 
-rules() { # FILE...: as the Prometheus operator takes them
-  local file
-  for file in "$@"; do
-    printf -- '---\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: coditect-%s\n  namespace: monitoring\nspec:\n' "$(basename "$file" .yml)"
-    grep -v '^#' "$file" | sed 's/^/  /'
-  done
+# At the version of charts.json, with its values and what else is said.
+install_chart() { # RELEASE OPTION...
+  local release=$1 into repository chart version
+  shift
+  IFS=$'\t' read -r into repository chart version < <(jq -r --arg release "$release" --arg namespace "$namespace" \
+    '.[] | select(.release == $release) | [(.namespace | if . == "ENVIRONMENT" then $namespace else . end), .repository, .chart, .version] | @tsv' \
+    "$root/kubernetes/charts/charts.json")
+  run helm upgrade "$release" "$chart" --install --repo "$repository" --version "$version" --namespace "$into" --create-namespace \
+    --values "$root/kubernetes/charts/$release.yaml" "$@" --atomic --timeout 15m
 }
 
 apply_charts() {
@@ -221,7 +187,7 @@ apply_charts() {
   { kubectl kustomize "$root/monitoring"; rules "$root"/monitoring/prometheus/rules/*.yml; } >"$work/monitoring.yaml"
   [ "$dry" = yes ] || address=$(tofu -chdir="$folder" output -json edge | jq -re .address)
   if [ "$environment" != dev ] && [ "$dry" = no ]; then
-    jq -r '.[] | "\(.release) \(.chart) \(.version)"' "$charts/charts.json" >&2
+    jq -r '.[] | select(.namespace != "ENVIRONMENT") | "\(.release) \(.chart) \(.version)"' "$charts/charts.json" >&2
     mark=$(cat "$charts"/* "$work/edge.yaml" "$work/monitoring.yaml" "$root/monitoring/jaeger/jaeger.yaml" | sha256sum | cut -c1-16)
     if [ "$environment" = production ]; then
       if [ -z "$approved" ]; then
@@ -234,8 +200,8 @@ apply_charts() {
     fi
   fi
   started=yes
-  local release into repository chart version more
-  while IFS=$'\t' read -r release into repository chart version; do
+  local release more
+  while read -r release; do
     more=()
     case "$release" in
       # Its own address is one of those that the load balancer adds to X-Forwarded-For.
@@ -246,9 +212,8 @@ apply_charts() {
         more=(--values "$work/jaeger-values.yaml")
         ;;
     esac
-    run helm upgrade "$release" "$chart" --install --repo "$repository" --version "$version" --namespace "$into" --create-namespace \
-      --values "$charts/$release.yaml" "${more[@]}" --atomic --timeout 15m
-  done < <(jq -r '.[] | [.release, .namespace, .repository, .chart, .version] | @tsv' "$charts/charts.json")
+    install_chart "$release" "${more[@]}"
+  done < <(jq -r '.[] | select(.namespace != "ENVIRONMENT") | .release' "$charts/charts.json")
   run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/edge.yaml"
   run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/monitoring.yaml"
 }
@@ -262,66 +227,28 @@ ready() {
   echo "${number:-0}"
 }
 
-# The overlay with this environment's values and image, in $work/kubernetes and $work/objects.yaml.
-render() {
-  copy_kubernetes
-  local overlay=$work/kubernetes/overlays/$environment
-  if [ -z "$image" ] && [ "$dry" = no ]; then
-    image=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
-    [ -n "$image" ] || not_ready "nothing runs yet: say which --image"
+# Secrets that are made once, by a command, for replacing them would lose something.
+keep_secret() { # NAME WHAT COMMAND
+  [ "$dry" = yes ] || [ -z "$(gcloud secrets versions list "$1" --project "$project" --filter=state:ENABLED --format='value(name)')" ] || return 0
+  say "making $2"
+  if [ "$dry" = yes ]; then
+    printf '+ openssl rand | gcloud secrets versions add %s --project %s --data-file=-\n' "$1" "$project" >&2
+  else
+    "$3" | gcloud secrets versions add "$1" --project "$project" --data-file=-
   fi
-  if [ "$workers" -gt 0 ] && [ -z "$database_image" ] && [ "$dry" = no ]; then
-    database_image=$(kubectl --namespace "$namespace" get statefulset citus-0 -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
-    [ -n "$database_image" ] || not_ready "no database runs yet: say which --database-image"
-  fi
-  local folders
-  folders=$(find "$overlay" -name 'group-*' | wc -l)
-  [ "$folders" -eq $((workers == 0 ? 0 : workers + 1)) ] ||
-    not_ready "kubernetes/overlays/$environment/citus has not the groups of citus.workers = $workers: scripts/scale.sh $environment citus --workers $workers"
-  # With a share what serves goes on, and the image is that of the pods beside it and of the jobs.
-  local serving=$image pods=0
-  if [ "${share:-0}" -gt 0 ]; then
-    serving=SERVING_IMAGE pods=PODS
-    if [ "$dry" = no ]; then
-      serving=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
-      [ -n "$serving" ] || not_ready "nothing runs yet that could keep a share: deploy without --share"
-      # Its share of all that are ready now, of which those that serve may have become fewer.
-      pods=$((($(ready backend) + $(ready backend-next)) * share / 100))
-      [ "$pods" -ge 1 ] || pods=1
-    fi
-  fi
-  kubectl kustomize "$overlay" | pick '/^kind: Deployment$/' | pick '/^  name: backend$/' | sed "s|image: coditect\$|image: ${serving:-IMAGE}|" >"$work/serving.yaml"
-  {
-    kubectl kustomize "$overlay" | awk -v RS='\n?---\n' 'NF && !(/(^|\n)kind: Deployment\n/ && /\n  name: backend\n/) { sub(/\n+$/, ""); printf "---\n%s\n", $0 }' |
-      sed "s|image: coditect\(-next\)\{0,1\}\$|image: ${image:-IMAGE}|; s|image: citus\$|image: ${database_image:-DATABASE_IMAGE}|
-        s|weight: 100\$|weight: SERVING|; s|weight: 0\$|weight: ${share:-0}|; s|weight: SERVING\$|weight: $((100 - ${share:-0}))|"
-    cat "$work/serving.yaml"
-  } >"$work/objects.yaml"
-  # Not part of the overlay: it would leave the administrator's password in the cluster.
-  beside bootstrap "$namespace" jobs/bootstrap components/environment | sed "s|image: coditect\$|image: ${image:-IMAGE}|" >"$work/bootstrap.yaml"
-  # What must be there before the database is touched, the migrations, and what runs after them.
-  pick '!/^kind: (Deployment|HorizontalPodAutoscaler|HTTPRoute|Job)$/' <"$work/objects.yaml" >"$work/first.yaml"
-  local job
-  for job in cluster-init migrate; do
-    pick '/^kind: Job$/' <"$work/objects.yaml" | pick "/^  name: $job\$/" >"$work/$job.yaml"
-  done
-  pick '/^kind: HTTPRoute$/' <"$work/objects.yaml" >"$work/route.yaml"
-  # Their number is no part of what is approved: it follows that of those that serve.
-  pick '/^kind: Deployment$/' <"$work/objects.yaml" | pick '/^  name: backend-next$/' | sed "s|^  replicas: 0\$|  replicas: $pods|" >"$work/next.yaml"
-  pick '/^kind: (Deployment|HorizontalPodAutoscaler)$/' <"$work/objects.yaml" | pick '!/^  name: backend-next$/' >"$work/last.yaml"
 }
 
-# Keys that seal cursors and hash API keys: made once. Replacing them voids every API key.
-sealing_keys() {
-  [ "$dry" = yes ] || [ -z "$(gcloud secrets versions list coditect-sealing-keys --project "$project" --filter=state:ENABLED --format='value(name)')" ] || return 0
-  say "making sealing keys"
-  if [ "$dry" = yes ]; then
-    printf '+ openssl rand | gcloud secrets versions add coditect-sealing-keys --project %s --data-file=-\n' "$project" >&2
-  else
-    # As `coditect keys new` makes them: an id and 32 bytes in base64.
-    printf 'k%s:%s' "$(openssl rand -hex 3)" "$(openssl rand -base64 32)" |
-      gcloud secrets versions add coditect-sealing-keys --project "$project" --data-file=-
-  fi
+# As `coditect keys new` makes them: an id and 32 bytes in base64. Without them every API key is void.
+new_sealing_keys() { printf 'k%s:%s' "$(openssl rand -hex 3)" "$(openssl rand -base64 32)"; }
+
+# Without it nothing that Hydra has stored can be read.
+new_identity_secret() { printf '%s' "$(openssl rand -hex 32)"; }
+
+# Hydra, once its database and its secret are there.
+apply_identity() {
+  local host=HOST
+  [ "$dry" = yes ] || host=$(sed -n 's/^HOST=//p' "$work/kubernetes/overlays/$environment/environment.env")
+  install_chart hydra --set-string "hydra.config.urls.self.issuer=https://$host"
 }
 
 # The databases are there, know each other, and have a backup.
@@ -361,7 +288,7 @@ apply_kubernetes() {
     case "$environment" in
       production)
         local mark
-        mark=$(cat "$work/objects.yaml" "$work/bootstrap.yaml" | sha256sum | cut -c1-16)
+        mark=$(cat "$work/objects.yaml" "$work/bootstrap.yaml" "$work/hydra.yaml" | sha256sum | cut -c1-16)
         if [ -z "$approved" ]; then
           say "nothing was rolled out. To do it: the same command with --only kubernetes --approve $mark"
           return 0
@@ -372,12 +299,14 @@ apply_kubernetes() {
     esac
   fi
   started=yes
-  sealing_keys
+  keep_secret coditect-sealing-keys "sealing keys" new_sealing_keys
+  keep_secret coditect-identity-secrets "the secret of Hydra" new_identity_secret
   run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/first.yaml"
   kube wait --for=condition=Ready externalsecret --all --timeout=180s
   run_job bootstrap "$work/bootstrap.yaml"
   # The administrator's password is in the cluster for as long as it is needed.
   kube delete externalsecret bootstrap --ignore-not-found
+  apply_identity
   [ "$workers" -eq 0 ] || apply_citus
   run_job migrate "$work/migrate.yaml"
   if [ "${share:-0}" -gt 0 ]; then

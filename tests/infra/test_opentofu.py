@@ -292,19 +292,39 @@ class Planned(unittest.TestCase):
                 self.kubernetes(plan, environment)
                 self.sizes(plan, environment)
 
+    def connections(self, objects, plan, environment):
+        """Every pod there may be, a release beside them with half of the requests, and Hydra, find room on every server."""
+        setting = lambda name: int(re.search(rf"name: CODITECT_{name}\n +value: \"(\d+)\"", objects).group(1))  # noqa: E731
+        most = int(re.search(r"/spec/maxReplicas, value: (\d+)", objects).group(1))
+        pods, loops = most + (most + 1) // 2 + 1, setting("SERVER_LOOPS")
+        # Of each loop the operator's two and maintenance's one (src/apps/coditect/serving.cc), and one of the process that listens or measures.
+        directory = pods * (loops * (setting("DATABASE_DIRECTORY_POOL") + 3) + 1)
+        cell = pods * (loops * (setting("DATABASE_CELL_POOL") + 3) + 1)
+        hydra = 3 * int(re.search(r"max_conns=(\d+)", objects).group(1))
+        flags = next(a for _, kind, a in made(plan) if kind == "google_sql_database_instance")["settings"][0]["database_flags"]
+        server = int(next(f["value"] for f in flags if f["name"] == "max_connections")) - 10  # for superusers and jobs
+        with open(f"{HERE}/environments/{environment}/terraform.tfvars.json", encoding="utf-8") as f:
+            on_citus = json.load(f)["citus"]["workers"] > 0
+        self.assertLessEqual(directory + hydra + (0 if on_citus else cell), server, f"{environment}: cloudsql.connections is too small for {pods} pods")
+        if on_citus:
+            with open(f"{ROOT}/kubernetes/services/citus/patroni.yml", encoding="utf-8") as f:
+                self.assertLessEqual(cell, int(re.search(r"max_connections: (\d+)", f.read()).group(1)) - 10, f"{environment}: max_connections of Citus is too small for {pods} pods")
+
     def kubernetes(self, plan, environment):
         """The overlay has what the plan says: scripts/deploy.sh writes the one from the other."""
         with open(f"{ROOT}/kubernetes/overlays/{environment}/environment.env", encoding="utf-8") as f:
             overlay = dict(line.rstrip("\n").split("=", 1) for line in f if line.strip() and not line.startswith("#"))
         self.assertEqual(plan["planned_values"]["outputs"]["kubernetes_environment"]["value"], overlay)
-        wanted = set(re.findall(r"key: (coditect-[a-z-]+)", self.render(environment)))
+        objects = self.render(environment)
+        self.connections(objects, plan, environment)
+        wanted = set(re.findall(r"key: (coditect-[a-z-]+)", objects))
         secrets = {a["secret_id"] for _, kind, a in made(plan) if kind == "google_secret_manager_secret"}
         self.assertLessEqual(wanted, secrets, "an ExternalSecret refers to what is not there")
         readable = {a["secret_id"] for _, kind, a in made(plan) if kind == "google_secret_manager_secret_iam_member"}
         self.assertLessEqual(wanted, readable)
 
     def render(self, environment):
-        folders = (f"{ROOT}/kubernetes/{folder}" for folder in (f"overlays/{environment}", "jobs/bootstrap", "jobs/cluster-init", "jobs/migrate", "services/backend", "services/citus"))
+        folders = (f"{ROOT}/kubernetes/{folder}" for folder in (f"overlays/{environment}", "jobs/bootstrap", "jobs/cluster-init", "jobs/migrate", "services/backend", "services/backend/pods", "services/citus", "services/identity"))
         return "".join(path.read_text() for folder in folders for path in pathlib.Path(folder).glob("*.yaml"))
 
     def sizes(self, plan, environment):
@@ -366,7 +386,7 @@ PLANTED = [
      "password_wo         = ephemeral.google_secret_manager_secret_version.admin.secret_data\n  password_wo_version = tonumber(var.admin_version)",
      "a password is in the plan"),
     ("plan", "SSH for everybody", "modules/networking/main.tf", 'source_ranges      = ["0.0.0.0/0"]', 'source_ranges      = ["35.191.0.0/16", "130.211.0.0/22"]', "open to the internet"),
-    ("plan", "everything from inside", "modules/networking/main.tf", 'protocol = "all"', 'protocol = "tcp"\n    ports    = ["8000", "8100", "8443"]', "every protocol"),
+    ("plan", "everything from inside", "modules/networking/main.tf", 'protocol = "all"', 'protocol = "tcp"\n    ports    = ["8100", "8443"]', "every protocol"),
     ("plan", "a database on the internet", "modules/cloudsql/main.tf", "ipv4_enabled       = true", "ipv4_enabled       = false", "public address"),
     ("plan", "databases that share a node", "modules/citus/main.tf", "taint        = false", "taint        = true", "beside a database"),
     ("plan", "a key of Google's", "modules/redis/main.tf", "kms_key                     = null", "kms_key                     = var.key", "by a key of ours"),

@@ -105,5 +105,6 @@ variable "chart_images" {
     "quay.io/prometheus/*", "quay.io/prometheus-operator/*", "ghcr.io/jkroepke/*", "registry.k8s.io/**",
     "docker.io/grafana/*", "quay.io/kiwigrid/*",
     "docker.io/jaegertracing/*", "jaegertracing/*",
+    "docker.io/oryd/*",
   ]
 }

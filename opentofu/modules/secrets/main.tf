@@ -60,7 +60,10 @@ resource "google_kms_crypto_key_iam_member" "agents" {
 
 locals {
   # The last three are Patroni's.
-  roles = toset(["admin", "app", "operator", "maintenance", "migrator", "import", "cluster", "superuser", "replication", "rewind"])
+  roles = toset(["admin", "app", "operator", "maintenance", "migrator", "import", "identity", "cluster", "superuser", "replication", "rewind"])
+  # Made and put in by scripts/deploy.sh, once: replacing them by accident would void every API key, or make all
+  # that Ory Hydra has stored unreadable.
+  kept = toset(["coditect-sealing-keys", "coditect-identity-secrets"])
 }
 
 resource "google_secret_manager_secret" "password" {
@@ -95,11 +98,10 @@ resource "google_secret_manager_secret_version" "password" {
   secret_data_wo_version = lookup(var.password_versions, each.key, 1)
 }
 
-# The sealing keys are made by `coditect keys new` and put in by scripts/deploy.sh: replacing them by
-# accident would void every API key.
-resource "google_secret_manager_secret" "sealing_keys" {
+resource "google_secret_manager_secret" "kept" {
+  for_each            = local.kept
   project             = var.project
-  secret_id           = "coditect-sealing-keys"
+  secret_id           = each.key
   deletion_protection = true
 
   replication {

@@ -17,5 +17,5 @@ output "password_versions" {
 output "secret_ids" {
   description = "Short names of all secrets of this module."
   value = concat([for secret in google_secret_manager_secret.password : secret.secret_id],
-  [google_secret_manager_secret.sealing_keys.secret_id])
+  [for secret in google_secret_manager_secret.kept : secret.secret_id])
 }

@@ -29,7 +29,7 @@ variable "password_versions" {
   default     = {}
   validation {
     condition = length(setsubtract(keys(var.password_versions),
-    ["admin", "app", "operator", "maintenance", "migrator", "import", "cluster", "superuser", "replication", "rewind"])) == 0
-    error_message = "password_versions: the roles are admin, app, operator, maintenance, migrator, import, cluster, superuser, replication and rewind."
+    ["admin", "app", "operator", "maintenance", "migrator", "import", "identity", "cluster", "superuser", "replication", "rewind"])) == 0
+    error_message = "password_versions: the roles are admin, app, operator, maintenance, migrator, import, identity, cluster, superuser, replication and rewind."
   }
 }

@@ -70,7 +70,8 @@ load common
 
 @test "what runs beside it is installed as pinned, and by its hash in production" {
   it 0 deploy.sh dev --only charts
-  [ "$(grep -c '^helm upgrade' "$CALLS")" -eq "$(jq length kubernetes/charts/charts.json)" ]
+  [ "$(grep -c '^helm upgrade' "$CALLS")" -eq "$(jq '[.[] | select(.namespace != "ENVIRONMENT")] | length' kubernetes/charts/charts.json)" ]
+  not_called "upgrade hydra"
   called "helm upgrade kong ingress --install --repo https://charts.konghq.com --version 0.24.0 --namespace kong"
   called '130.211.0.0/22\,203.0.113.7/32'
   called "--values $PWD/build/deploy/dev/jaeger-values.yaml"
@@ -226,12 +227,36 @@ load common
   grep -q "other.example.com" build/deploy/dev/route.yaml
 }
 
+@test "Hydra comes after its database and its secret, and before the program" {
+  it 0 deploy.sh staging --yes --image "$image"
+  called "helm upgrade hydra hydra --install --repo https://k8s.ory.sh/helm/charts --version 0.62.1 --namespace coditect-staging"
+  called "--set-string hydra.config.urls.self.issuer=https://api.staging.coditect.example"
+  order=$(grep -oE 'first.yaml|get job bootstrap|upgrade hydra|get job migrate|last.yaml' "$CALLS" | sed 's|[^ ]*/||' | tr '\n' ' ')
+  [ "$order" = "first.yaml get job bootstrap upgrade hydra get job migrate last.yaml " ] || { echo "$order"; return 1; }
+  # One that does not become ready stops it, and what serves goes on.
+  : >"$CALLS"
+  FAKE_HELM=1 it 1 deploy.sh staging --yes --image "$image"
+  not_called last.yaml
+  # Its values and its version are part of what is approved.
+  it 0 deploy.sh production --only kubernetes --image "$image"
+  hash=$(grep -oE -- '--approve [0-9a-f]{16}' <<<"$output" | cut -d' ' -f2)
+  sed -i 's/replicaCount: 2/replicaCount: 3/' kubernetes/charts/hydra.yaml
+  git -c user.name=t -c user.email=t@example.com commit -qam more
+  it 4 deploy.sh production --only kubernetes --image "$image" --approve "$hash"
+  git reset -q --hard HEAD~1
+  : >"$CALLS"
+  it 0 deploy.sh production --only kubernetes --image "$image" --approve "$hash"
+  called "upgrade hydra"
+}
+
 @test "sealing keys are made once, and are never words of a command" {
   it 0 deploy.sh dev --image "$image"
   not_called "versions add"
   FAKE_SEALING="" it 0 deploy.sh dev --image "$image"
   called "versions add coditect-sealing-keys --project coditect-dev --data-file=-"
   grep -qE '^stdin k[0-9a-f]{6}:[A-Za-z0-9+/]{43}=$' "$CALLS"
+  called "versions add coditect-identity-secrets --project coditect-dev --data-file=-"
+  grep -qE '^stdin [0-9a-f]{64}$' "$CALLS"
 }
 
 @test "bootstrap moves its state into the bucket it has made" {

@@ -53,7 +53,7 @@ load common
 
 @test "scale: says the sizes" {
   it 0 scale.sh production
-  says "api       3 to 40 pods"
+  says "api       3 to 20 pods"
   says "citus     4 workers of 3 n2-highmem-4"
 }
 
