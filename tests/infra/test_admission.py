@@ -8,7 +8,7 @@ import unittest
 import urllib.request
 
 from control_plane import MISSING, ControlPlane, find
-from test_kubernetes import DIGEST, ENVIRONMENTS, ROOT, deployed
+from test_kubernetes import DIGEST, ENVIRONMENTS, ROOT, beside, deployed
 
 
 @unittest.skipIf(MISSING, "not installed: " + ", ".join(MISSING))
@@ -25,7 +25,7 @@ class Admission(unittest.TestCase):
         bootstrap = subprocess.run(["kubectl", "kustomize", f"{ROOT}/kubernetes/jobs/bootstrap"], capture_output=True, text=True, check=True).stdout
         bootstrap = re.sub(r"^metadata:\n", f"metadata:\n  namespace: coditect-{environment}\n", bootstrap.replace("image: coditect\n", f"image: {DIGEST}\n"), flags=re.M)
         bootstrap = re.sub(r"^(      metadata:\n)  namespace: \S+\n", r"\1", bootstrap, flags=re.M)
-        return deployed(environment) + "---\n" + bootstrap
+        return deployed(environment) + "---\n" + bootstrap + beside(environment)
 
     def test_1_each_environment_is_accepted(self):
         for environment in ENVIRONMENTS:
