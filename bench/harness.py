@@ -217,8 +217,9 @@ class Platform:
 class SecondApi:
     """`coditect serve api` beside a platform; what it does not have itself is the platform's."""
 
-    def __init__(self, platform, *flags):
+    def __init__(self, platform, *flags, health=None):
         self.platform, self.port = platform, free_port()
+        self.health = health or self.port  # the port that says whether it is ready
         secrets, ports = platform.secrets, platform.ports
         environment = {**os.environ, "CODITECT_DATABASE_URL": f"host={platform.state}/run port={ports['postgres']}",
                        "CODITECT_CELL_URL": f"host={platform.state}/run port={ports[platform.cell_server]}",
@@ -234,7 +235,7 @@ class SecondApi:
     def __enter__(self):
         for _ in range(300):
             try:
-                get(f"http://127.0.0.1:{self.port}/health/ready")
+                get(f"http://127.0.0.1:{self.health}/health/ready")
                 return self
             except OSError:
                 time.sleep(0.1)

@@ -118,6 +118,15 @@ def tenants_section(tenants):
     return lines
 
 
+def tls_section(tls):
+    f = tls["figures"]
+    lines = [f"### tls ({tls['at']}, {tls['commit']})", "",
+             f"Reads through nginx with {tls['connections']} connections, to the API in plain text, over mutual TLS on connections that are kept, and with a handshake for each request.", "",
+             "| way | per second | p99 us | CPU us: API | nginx |", "|---|---|---|---|---|"]
+    lines += [f"| {n} | {m['per_second']:,.0f} | {m['p99_us']:,.0f} | {m['api_us']:.1f} | {m['proxy_us']:.1f} |" for n, m in tls["medians"].items()]
+    return lines + ["", f"tls.kept **{f['kept']:.2f}**, tls.handshakes **{f['handshakes']:.2f}** of plain text; the API's CPU for a request **{f['kept_cpu']:.2f}** times that of plain text.", ""]
+
+
 def onboard_section(onboard):
     lines = [f"### onboard ({onboard['at']}, {onboard['commit']})", "",
              "| way | ours/s | peer/s | ratio |", "|---|---|---|---|",
@@ -159,7 +168,7 @@ def faults_section(faults):
     return lines
 
 
-SECTIONS = {"api": api_section, "django": django_section, "tenants": tenants_section, "onboard": onboard_section, "citus": citus_section,
+SECTIONS = {"api": api_section, "django": django_section, "tenants": tenants_section, "tls": tls_section, "onboard": onboard_section, "citus": citus_section,
             "rebalance": rebalance_section, "tenants_citus": tenants_section, "faults": faults_section}
 
 

@@ -8,14 +8,15 @@
 #   mutants  how many faults `coditect attack` finds (minutes; not part of all)
 #   citus    tenants' transactions straight to their worker, through the coordinator, on PostgreSQL
 #   rebalance  what requests feel of shards that are moved
+#   tls      reads through nginx to the API in plain text and over mutual TLS
 #   onboard  signups beside Argon2id alone; import of a million tenants beside COPY
 # Each prints a table and ends with one line per figure. --help after NAME lists its options.
 source "$(dirname "$0")/lib/common.sh"
 name=${1:-}
-[ -n "$name" ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
+[ -n "$name" ] || { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2; }
 shift
 case "$name" in
-  api | tenants | onboard | citus | rebalance) modules=("$name") ;;
+  api | tenants | tls | onboard | citus | rebalance) modules=("$name") ;;
   django) modules=(django_peer) ;;
   faults)
     "$root/scripts/setup.sh" >/dev/null
@@ -31,9 +32,9 @@ case "$name" in
     cmake --build --preset mutants --target coditect >/dev/null
     exec python3 tests/mutation/run.py "$@"
     ;;
-  all) modules=(api django_peer tenants onboard) ;;
-  -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
-  *) die "there is no bench '$name'; there are api, django, tenants, onboard, citus, rebalance, faults, mutants and all" ;;
+  all) modules=(api django_peer tenants tls onboard) ;;
+  -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  *) die "there is no bench '$name'; there are api, django, tenants, tls, onboard, citus, rebalance, faults, mutants and all" ;;
 esac
 "$root/scripts/setup.sh" >/dev/null
 cd "$root"
