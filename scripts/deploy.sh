@@ -6,7 +6,7 @@
 #   --image IMAGE      what to run, as REPOSITORY@sha256:DIGEST; without it the one that runs stays
 #   --database-image IMAGE
 #                      the same for the databases, where the environment has Citus (kubernetes/services/citus/Dockerfile)
-#   --share PERCENT    the program only: pods of --image beside those that run, which get so many of a hundred requests. Again
+#   --share PERCENT    the program only: pods of --image beside those that run, which get so many of a hundred requests, 50 at most. Again
 #                      with more; without --share it is rolled out to all; --share 0, without --image, gives up
 #   --only PART        opentofu, charts or kubernetes; default: opentofu and kubernetes, in this order. charts installs what runs
 #                      beside ours (kubernetes/charts), the way in (kubernetes/edge), rules and dashboards (monitoring). Hydra's chart
@@ -59,7 +59,7 @@ for option in image database_image; do
     bad_use "--${option/_/-} must be REPOSITORY@sha256:DIGEST: a tag may be another image tomorrow"
 done
 if [ -n "$share" ]; then
-  [[ "$share" =~ ^([0-9]{1,2}|100)$ ]] || bad_use "--share is a percentage from 0 to 100, not '$share'"
+  [[ "$share" =~ ^[0-9]{1,2}$ && "$share" -le 50 ]] || bad_use "--share is a percentage from 0 to 50, not '$share'; without it all requests go there"
   [ "$share" -eq 0 ] || [ -n "$image" ] || bad_use "--share needs --image: what gets the share"
   [ "$share" -gt 0 ] || [ -z "$image" ] || bad_use "--share 0 gives up and rolls nothing out: without --image"
   [ -z "$only" ] || [ "$only" = kubernetes ] || bad_use "--share is of the program, not of $only"
@@ -76,7 +76,7 @@ preflight() {
   need jq kubectl
   [ "$dry" = no ] || return 0
   need gcloud tofu
-  [ "$only" = opentofu ] || need helm
+  [ "$only" = opentofu ] || [ -n "$share" ] || need helm
   local version
   version=$(tofu version -json | jq -r '.terraform_version | sub("-.*"; "")')
   at_least "$version" 1.11.0 || not_ready "OpenTofu is $version, 1.11 is needed: secrets are written without being kept in the state"
@@ -229,7 +229,10 @@ ready() {
 
 # Secrets that are made once, by a command, for replacing them would lose something.
 keep_secret() { # NAME WHAT COMMAND
-  [ "$dry" = yes ] || [ -z "$(gcloud secrets versions list "$1" --project "$project" --filter=state:ENABLED --format='value(name)')" ] || return 0
+  local there=""
+  # By itself, so that an answer that does not come is no empty one. A version that was disabled is one too.
+  [ "$dry" = yes ] || there=$(gcloud secrets versions list "$1" --project "$project" --filter='NOT state:DESTROYED' --format='value(name)')
+  [ -z "$there" ] || return 0
   say "making $2"
   if [ "$dry" = yes ]; then
     printf '+ openssl rand | gcloud secrets versions add %s --project %s --data-file=-\n' "$1" "$project" >&2
@@ -244,12 +247,26 @@ new_sealing_keys() { printf 'k%s:%s' "$(openssl rand -hex 3)" "$(openssl rand -b
 # Without it nothing that Hydra has stored can be read.
 new_identity_secret() { printf '%s' "$(openssl rand -hex 32)"; }
 
-# Hydra, once its database and its secret are there.
+# Hydra, after the program: what serves does not wait for it. Its pods are made anew when their secret is another one.
 apply_identity() {
-  local host=HOST
-  [ "$dry" = yes ] || host=$(sed -n 's/^HOST=//p' "$work/kubernetes/overlays/$environment/environment.env")
-  install_chart hydra --set-string "hydra.config.urls.self.issuer=https://$host"
+  local host=HOST hash=HASH before now=""
+  before=$(refreshed)
+  kube annotate externalsecret hydra --overwrite "force-sync=$(date +%s)"
+  if [ "$dry" = no ]; then
+    host=$(sed -n 's/^HOST=//p' "$work/kubernetes/overlays/$environment/environment.env")
+    for _ in $(seq 60); do
+      now=$(refreshed)
+      [ "$now" = "$before" ] || break
+      sleep 1
+    done
+    [ "$now" != "$before" ] || { printf 'error: External Secrets does not read the secret of Hydra: kubectl -n %s describe externalsecret hydra\n' "$namespace" >&2; exit 1; }
+    hash=$(kubectl --namespace "$namespace" get secret hydra -o 'jsonpath={.metadata.annotations.reconcile\.external-secrets\.io/data-hash}')
+  fi
+  install_chart hydra --set-string "hydra.config.urls.self.issuer=https://$host" --set-string "deployment.podMetadata.annotations.secret=$hash"
 }
+
+# When External Secrets last wrote Hydra's.
+refreshed() { [ "$dry" = yes ] || kubectl --namespace "$namespace" get externalsecret hydra -o 'jsonpath={.status.refreshTime}'; }
 
 # The databases are there, know each other, and have a backup.
 apply_citus() {
@@ -282,6 +299,7 @@ apply_kubernetes() {
     else
       # Not the jobs, which cannot be changed and are made anew each time.
       pick '!/^kind: Job$/' <"$work/objects.yaml" >"$work/compared.yaml"
+      say "Hydra: chart $(jq -r '.[] | select(.release == "hydra") | .version' "$root/kubernetes/charts/charts.json"), with kubernetes/charts/hydra.yaml"
       kubectl diff --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/compared.yaml" || code=$?
       [ $code -le 1 ] || not_ready "the cluster does not accept it; see above"
     fi
@@ -306,7 +324,6 @@ apply_kubernetes() {
   run_job bootstrap "$work/bootstrap.yaml"
   # The administrator's password is in the cluster for as long as it is needed.
   kube delete externalsecret bootstrap --ignore-not-found
-  apply_identity
   [ "$workers" -eq 0 ] || apply_citus
   run_job migrate "$work/migrate.yaml"
   if [ "${share:-0}" -gt 0 ]; then
@@ -316,8 +333,11 @@ apply_kubernetes() {
   local beside=0
   [ "$dry" = yes ] || beside=$(ready backend-next)
   run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/last.yaml"
-  # As many as both had: the others' requests come back to these.
-  [ "$beside" -eq 0 ] || kube scale deployment/backend --replicas=$((beside + $(ready backend)))
+  # As many as both had, of what the scaler allows: the others' requests come back to these.
+  if [ "$beside" -gt 0 ]; then
+    beside=$((beside + $(ready backend)))
+    kube scale deployment/backend --replicas=$((beside < $(most_pods) ? beside : $(most_pods)))
+  fi
   if ! kube rollout status deployment/backend --timeout=600s; then
     say "it does not become ready: back to what ran before"
     events
@@ -329,6 +349,7 @@ apply_kubernetes() {
   # Then nobody goes to the pods beside it any more, then they go.
   run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/route.yaml"
   run kubectl apply --server-side --force-conflicts --field-manager=coditect-deploy -f "$work/next.yaml"
+  apply_identity
   [ "$dry" = yes ] || say "$environment runs ${image##*@}"
 }
 

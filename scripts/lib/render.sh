@@ -46,6 +46,9 @@ rules() { # FILE...: as the Prometheus operator takes them
   done
 }
 
+# The most pods of the program that the scaler makes.
+most_pods() { sed -n 's|.*/spec/maxReplicas, value: \([0-9]*\)}.*|\1|p' "$work/kubernetes/overlays/$environment/kustomization.yaml"; }
+
 # The overlay with this environment's values and image, in $work/kubernetes and $work/objects.yaml.
 render() {
   copy_kubernetes
@@ -71,6 +74,8 @@ render() {
       [ -n "$serving" ] || not_ready "nothing runs yet that could keep a share: deploy without --share"
       # Its share of all that are ready now, of which those that serve may have become fewer.
       pods=$((($(ready backend) + $(ready backend-next)) * share / 100))
+      # The databases have room for half as many beside those that serve.
+      [ "$pods" -le $((($(most_pods) + 1) / 2)) ] || pods=$((($(most_pods) + 1) / 2))
       [ "$pods" -ge 1 ] || pods=1
     fi
   fi

@@ -128,7 +128,8 @@ class Server::Session : public async::Watchdog::Entry {
   void close_if_waiting() {
     boost::system::error_code ec;
     if (idle_ && served_) {
-      if (stream_.socket().available(ec) == 0) stream_.socket().cancel(ec);
+      if (stream_.socket().available(ec) == 0 && !stream_.holds_bytes())
+        stream_.socket().cancel(ec);
     } else if (idle_ || (parser_ && !parser_->is_header_done())) {
       arm(after(std::min<std::chrono::milliseconds>(server_.settings_.header_timeout,
                                                     std::chrono::seconds(1))));
@@ -139,14 +140,17 @@ class Server::Session : public async::Watchdog::Entry {
   void on_deadline() override {
     expired_ = true;
     stream_.socket().cancel();
+    // TLS reads on by itself when there is something to read, past one cancellation.
+    if (stream_.secured()) arm(after(async::Watchdog::kTick));
   }
 
   Async<bool> shake_hands() {
     arm(after(server_.settings_.header_timeout));
     const auto wrong = co_await stream_.secure(server_.tls_->context());
     disarm();
+    const bool late = std::exchange(expired_, false);
     if (wrong.empty()) co_return true;
-    server_.refused_handshake(expired_ ? "it took too long" : wrong, remote_);
+    server_.refused_handshake(late ? "it took too long" : wrong, remote_);
     co_return false;
   }
 

@@ -18,6 +18,12 @@ class Stream {
   asio::ip::tcp::socket& socket() { return socket_; }
   bool secured() const { return tls_.has_value(); }
 
+  /// Whether bytes have left the socket that no read has returned yet: a part of a record.
+  bool holds_bytes() {
+    return tls_ && (SSL_has_pending(tls_->native_handle()) != 0 ||
+                    BIO_ctrl_pending(SSL_get_rbio(tls_->native_handle())) > 0);
+  }
+
   /// From here on over TLS. The error is the reason for people, "" when it went well.
   Async<std::string> secure(std::shared_ptr<asio::ssl::context> context) {
     context_ = std::move(context);

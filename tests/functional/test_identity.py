@@ -103,7 +103,9 @@ class Identity(unittest.TestCase):
 
     @classmethod
     def hydra(cls, *words):
-        done = subprocess.run([find("hydra"), *words, "--config", cls.configuration(4444, 4445)], env=cls.environment(), capture_output=True, text=True, timeout=120)
+        # The chart gives its jobs this and nothing else.
+        env = {**clean_environment(), "DSN": cls.secret["dsn"], "HOME": cls.folder}
+        done = subprocess.run([find("hydra"), *words, "--config", cls.configuration(4444, 4445)], env=env, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
         return done.stdout
 

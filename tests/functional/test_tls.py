@@ -28,7 +28,7 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     location / {{
-      proxy_pass https://api; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_next_upstream off;
+      proxy_pass https://api; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host backend; proxy_next_upstream off;
       proxy_ssl_certificate {folder}/gateway.crt; proxy_ssl_certificate_key {folder}/gateway.key; proxy_ssl_trusted_certificate {folder}/authority.crt;
       proxy_ssl_verify on; proxy_ssl_name backend; proxy_ssl_server_name on; proxy_ssl_protocols TLSv1.2 TLSv1.3;
     }}

@@ -58,8 +58,10 @@ class Admission(unittest.TestCase):
     @unittest.skipUnless(find("kube-state-metrics"), "tools/build.sh kube-state-metrics (Go) is missing")
     def test_2_metrics_that_rules_name(self):
         """Of the state of the cluster: the age of backups and restore points."""
-        with open(f"{ROOT}/monitoring/prometheus/rules/citus.yml", encoding="utf-8") as f:
-            rules = f.read()
+        rules = ""
+        for name in ("citus", "identity"):
+            with open(f"{ROOT}/monitoring/prometheus/rules/{name}.yml", encoding="utf-8") as f:
+                rules += f.read()
         wanted = set(re.findall(r"(kube_cronjob_status\w+)\{(cronjob)=\"([\w-]+)\"\}", rules))
         self.assertGreaterEqual(len(wanted), 2)
         for name in {w[2] for w in wanted}:

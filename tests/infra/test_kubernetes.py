@@ -109,14 +109,15 @@ class Rendered(unittest.TestCase):
             def one(kind, name):
                 return next(d for d in documents if re.search(rf"^kind: {kind}$", d, re.M) and re.search(rf"^  name: {name}$", d, re.M))
             names = lambda certificate: re.findall(r"^  - (\S+)$", re.search(r"dnsNames:\n((?:  - .*\n)+)", certificate).group(1), re.M)  # noqa: E731
-            self.assertIn(re.search(r"hostnames:\n  - (\S+)", one("HTTPRoute", "identity")).group(1), names(one("Certificate", "hydra")))
             for release in ("backend", "backend-next"):
                 settings = dict(re.findall(r"- name: (CODITECT_\w+)\n +value: \"?([^\"\n]*)", one("Deployment", release)))
                 self.assertGreater(len(settings), 8)
                 self.assertLessEqual(set(settings), known)
                 self.assertEqual(settings["CODITECT_HTTP_TLS_CLIENT_NAMES"].split(","), names(one("Certificate", "gateway-client")))
-            # Kong asks for the name that the client did.
-            self.assertIn(re.search(r"hostnames:\n  - (\S+)", one("HTTPRoute", "backend")).group(1), names(one("Certificate", "backend")))
+            # Kong asks each for its own name, and the API compares origins with the host that clients see.
+            host = re.search(r"hostnames:\n  - (\S+)", one("HTTPRoute", "backend")).group(1)
+            self.assertEqual(settings["CODITECT_AUTH_ORIGIN"], f"https://{host}")
+            self.assertEqual((names(one("Certificate", "backend")), names(one("Certificate", "hydra"))), (["backend"], ["hydra-public"]))
             self.assertIn(f"remoteNamespace: coditect-{environment}", one("SecretStore", "certificates"))
 
     def test_what_stands_in_for_a_chart_has_its_values(self):
@@ -172,6 +173,8 @@ PLANTED = [
     ("a route to nowhere", "port: 80\n      weight: 100", "port: 443\n      weight: 100", "has no port 80"),
     ("a share for nobody", "name: backend-last\n      port: 443\n      weight: 0", "name: backend-next\n      port: 443\n      weight: 0", "there is no Service/backend-last"),
     ("a gateway that believes anybody", 'konghq.com/tls-verify: "false"', 'konghq.com/tls-verify: "true"', "Kong would believe whoever answers for Service/backend"),
+    ("one that passes as another", "konghq.com/host-header: hydra-public", "konghq.com/host-header: backend", "does not ask Service/backend for its own name"),
+    ("any name that a client asks for", 'konghq.com/preserve-host: "true"', 'konghq.com/preserve-host: "false"', "the name that the client did"),
     ("a gateway without a certificate", "konghq.com/client-cert: backend-tls", "konghq.com/client-cert: gateway-client", "no Certificate for clients is what Kong shows"),
     ("an authority that Kong does not find", 'konghq.com/ca-cert: "no"', 'konghq.com/ca-cert: "true"', "no secret holds the authority that Kong believes"),
     ("two releases, of which Kong takes none", lambda text: "---\n".join(

@@ -293,14 +293,15 @@ class Planned(unittest.TestCase):
                 self.sizes(plan, environment)
 
     def connections(self, objects, plan, environment):
-        """Every pod there may be, a release beside them with half of the requests, and Hydra, find room on every server."""
+        """Every pod there may be, half as many of a release beside them (the most that deploy.sh makes), and Hydra (two, one of a
+        roll-out, its janitor and migrations) find room on every server."""
         setting = lambda name: int(re.search(rf"name: CODITECT_{name}\n +value: \"(\d+)\"", objects).group(1))  # noqa: E731
         most = int(re.search(r"/spec/maxReplicas, value: (\d+)", objects).group(1))
         pods, loops = most + (most + 1) // 2 + 1, setting("SERVER_LOOPS")
         # Of each loop the operator's two and maintenance's one (src/apps/coditect/serving.cc), and one of the process that listens or measures.
         directory = pods * (loops * (setting("DATABASE_DIRECTORY_POOL") + 3) + 1)
         cell = pods * (loops * (setting("DATABASE_CELL_POOL") + 3) + 1)
-        hydra = 3 * int(re.search(r"max_conns=(\d+)", objects).group(1))
+        hydra = 5 * int(re.search(r"max_conns=(\d+)", objects).group(1))
         flags = next(a for _, kind, a in made(plan) if kind == "google_sql_database_instance")["settings"][0]["database_flags"]
         server = int(next(f["value"] for f in flags if f["name"] == "max_connections")) - 10  # for superusers and jobs
         with open(f"{HERE}/environments/{environment}/terraform.tfvars.json", encoding="utf-8") as f:

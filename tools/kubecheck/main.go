@@ -452,6 +452,9 @@ func (o *objects) relate() {
 		}
 		for _, rule := range r.Spec.Rules {
 			for _, b := range rule.BackendRefs {
+				if s, ok := o.services[string(b.Name)]; ok && len(s.Spec.Selector) > 0 && r.Annotations["konghq.com/preserve-host"] != "false" {
+					o.problem("HTTPRoute/%s: Kong asks for the name that the client did, not for the service's", r.Name)
+				}
 				o.backend("HTTPRoute/"+r.Name, b)
 				o.upstream("HTTPRoute/"+r.Name, b, rule.BackendRefs[0])
 			}
@@ -720,6 +723,12 @@ func (o *objects) upstream(name string, b, first gatewayv1.HTTPBackendRef) {
 	}
 	if said["konghq.com/protocol"] != "https" || said["konghq.com/tls-verify"] != "true" {
 		o.problem("%s: Kong would believe whoever answers for Service/%s", name, b.Name)
+	}
+	named := slices.ContainsFunc(o.certs, func(c certmanagerv1.Certificate) bool {
+		return slices.Contains(c.Spec.DNSNames, said["konghq.com/host-header"]) && slices.Contains(c.Spec.Usages, certmanagerv1.UsageServerAuth)
+	})
+	if !named || said["konghq.com/host-header"] != string(first.Name) {
+		o.problem("%s: Kong does not ask Service/%s for its own name", name, b.Name)
 	}
 	shown := slices.ContainsFunc(o.certs, func(c certmanagerv1.Certificate) bool {
 		return c.Spec.SecretName == said["konghq.com/client-cert"] && slices.Contains(c.Spec.Usages, certmanagerv1.UsageClientAuth)

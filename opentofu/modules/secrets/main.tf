@@ -116,3 +116,8 @@ resource "google_secret_manager_secret" "kept" {
   }
   depends_on = [google_kms_crypto_key_iam_member.agents]
 }
+
+moved {
+  from = google_secret_manager_secret.sealing_keys
+  to   = google_secret_manager_secret.kept["coditect-sealing-keys"]
+}

@@ -110,8 +110,11 @@ load common
   # Ready first, then requests.
   [ "$(grep -oE '(next|route|last).yaml|status deployment/backend-next' "$CALLS" | tr '\n' ' ')" = "next.yaml status deployment/backend-next route.yaml " ]
   : >"$CALLS"
-  FAKE_READY=5 FAKE_RUNNING=$old it 0 deploy.sh dev --share 100 --image "$next"
-  [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 0 weight: 100 " ]
+  FAKE_READY=5 FAKE_RUNNING=$old it 0 deploy.sh dev --share 50 --image "$next"
+  [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 50 weight: 50 " ]
+  grep -qx '  replicas: 2' build/deploy/dev/next.yaml  # not five: half of the most that there may be
+  it 2 deploy.sh dev --share 51 --image "$next"; says "from 0 to 50"
+  not_called "helm"
   # One that does not become ready gets nobody.
   : >"$CALLS"
   FAKE_ROLLOUT=1 FAKE_RUNNING=$old it 1 deploy.sh dev --share 10 --image "$next"; says "nobody was sent there"
@@ -123,11 +126,11 @@ load common
   [ "$(grep -o 'weight: .*' build/deploy/production/route.yaml | tr '\n' ' ')" = "weight: 100 weight: 0 " ]
   [ "$(grep -cE 'kubectl apply' "$CALLS")" -eq 1 ]
   called "scale deployment/backend-next --replicas=0"; not_called "job"
-  # All: those that serve become as many as both were, then the route, then the others go.
+  # All: those that serve become as many as both were, or the most that the scaler makes, then the route, then the others go.
   : >"$CALLS"
   FAKE_READY=3 it 0 deploy.sh dev --image "$next"
-  [ "$(grep -oE '(next|route|last).yaml|scale deployment/backend --replicas=6|status deployment/backend ' "$CALLS" | tr '\n' ' ')" = \
-    "last.yaml scale deployment/backend --replicas=6 status deployment/backend  route.yaml next.yaml " ]
+  [ "$(grep -oE '(next|route|last).yaml|scale deployment/backend --replicas=[0-9]+|status deployment/backend ' "$CALLS" | tr '\n' ' ')" = \
+    "last.yaml scale deployment/backend --replicas=3 status deployment/backend  route.yaml next.yaml " ]
   grep -qx '  replicas: 0' build/deploy/dev/next.yaml
 }
 
@@ -227,16 +230,18 @@ load common
   grep -q "other.example.com" build/deploy/dev/route.yaml
 }
 
-@test "Hydra comes after its database and its secret, and before the program" {
+@test "Hydra comes after its database, its secret and the program" {
   it 0 deploy.sh staging --yes --image "$image"
   called "helm upgrade hydra hydra --install --repo https://k8s.ory.sh/helm/charts --version 0.62.1 --namespace coditect-staging"
   called "--set-string hydra.config.urls.self.issuer=https://api.staging.coditect.example"
-  order=$(grep -oE 'first.yaml|get job bootstrap|upgrade hydra|get job migrate|last.yaml' "$CALLS" | sed 's|[^ ]*/||' | tr '\n' ' ')
-  [ "$order" = "first.yaml get job bootstrap upgrade hydra get job migrate last.yaml " ] || { echo "$order"; return 1; }
-  # One that does not become ready stops it, and what serves goes on.
+  # Its pods know which secret they were made with.
+  called "--set-string deployment.podMetadata.annotations.secret=0123abcd"
+  order=$(grep -oE 'first.yaml|get job bootstrap|annotate externalsecret hydra|upgrade hydra|get job migrate|last.yaml' "$CALLS" | sed 's|[^ ]*/||' | tr '\n' ' ')
+  [ "$order" = "first.yaml get job bootstrap get job migrate last.yaml annotate externalsecret hydra upgrade hydra " ] || { echo "$order"; return 1; }
+  # One that does not become ready leaves the program, which does not need it, as it was just rolled out.
   : >"$CALLS"
   FAKE_HELM=1 it 1 deploy.sh staging --yes --image "$image"
-  not_called last.yaml
+  called last.yaml
   # Its values and its version are part of what is approved.
   it 0 deploy.sh production --only kubernetes --image "$image"
   hash=$(grep -oE -- '--approve [0-9a-f]{16}' <<<"$output" | cut -d' ' -f2)
@@ -252,6 +257,10 @@ load common
 @test "sealing keys are made once, and are never words of a command" {
   it 0 deploy.sh dev --image "$image"
   not_called "versions add"
+  # Who cannot be asked has not said that there are none.
+  : >"$CALLS"
+  FAKE_SEALING_CODE=1 it 1 deploy.sh dev --image "$image"
+  not_called "versions add"; not_called first.yaml
   FAKE_SEALING="" it 0 deploy.sh dev --image "$image"
   called "versions add coditect-sealing-keys --project coditect-dev --data-file=-"
   grep -qE '^stdin k[0-9a-f]{6}:[A-Za-z0-9+/]{43}=$' "$CALLS"
@@ -272,5 +281,5 @@ load common
 @test "a dry run says every command and runs none" {
   it 0 deploy.sh staging --dry-run --image "$image"
   [ ! -s "$CALLS" ]
-  diff "$BATS_TEST_DIRNAME/deploy-staging.txt" <(sed 's/\x1b\[[0-9;]*m//g' <<<"$output")
+  diff "$BATS_TEST_DIRNAME/deploy-staging.txt" <(sed 's/\x1b\[[0-9;]*m//g; s/force-sync=[0-9]*/force-sync=NOW/' <<<"$output")
 }
