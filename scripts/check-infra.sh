@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what runs the platform, without a cloud: monitoring/, and what is written for Kubernetes and
 # OpenTofu. Part of scripts/test.sh.
-# Usage: scripts/check-infra.sh [NAME...]     NAME: monitoring, kubernetes, admission, opentofu, scripts, docs, checkov (tests/infra/test_NAME.py)
+# Usage: scripts/check-infra.sh [NAME...]     NAME: monitoring, kubernetes, admission, opentofu, scripts, docs, checkov, kubelinter (tests/infra/test_NAME.py)
 # The last lines name each part with its time, and what was skipped for want of a program.
 source "$(dirname "$0")/lib/common.sh"
 case "${1:-}" in -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

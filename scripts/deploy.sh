@@ -59,7 +59,7 @@ for option in image database_image; do
     bad_use "--${option/_/-} must be REPOSITORY@sha256:DIGEST: a tag may be another image tomorrow"
 done
 if [ -n "$share" ]; then
-  [[ "$share" =~ ^[0-9]{1,2}$ && "$share" -le 50 ]] || bad_use "--share is a percentage from 0 to 50, not '$share'; without it all requests go there"
+  [[ "$share" =~ ^([0-9]|[1-4][0-9]|50)$ ]] || bad_use "--share is a percentage from 0 to 50, not '$share'; without it all requests go there"
   [ "$share" -eq 0 ] || [ -n "$image" ] || bad_use "--share needs --image: what gets the share"
   [ "$share" -gt 0 ] || [ -z "$image" ] || bad_use "--share 0 gives up and rolls nothing out: without --image"
   [ -z "$only" ] || [ "$only" = kubernetes ] || bad_use "--share is of the program, not of $only"
