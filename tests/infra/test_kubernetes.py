@@ -247,6 +247,20 @@ class Checked(unittest.TestCase):
                 stages = "".join(pathlib.Path(f"{folder}/build/deploy/{environment}/{name}.yaml").read_text() for name in ("first", "cluster-init", "migrate", "route", "last", "next"))
                 self.assertEqual(sorted(re.findall(r"^kind: .*", stages, re.M)), sorted(re.findall(r"^kind: .*", objects, re.M)))
 
+    def test_the_job_of_a_command(self):
+        """scripts/cluster.sh: accepted beside everything else, and it reaches the databases of the cell and of the directory."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("scripts", "opentofu", "kubernetes"):
+                shutil.copytree(f"{ROOT}/{name}", f"{folder}/{name}", symlinks=True, ignore=shutil.ignore_patterns(".terraform"))
+            subprocess.run([f"{folder}/scripts/cluster.sh", "staging", "--dry-run", "rebalance", "--by-shards"], check=True, capture_output=True)
+            made = "".join(pathlib.Path(f"{folder}/build/deploy/staging/{name}.yaml").read_text() for name in ("cluster", "cluster-job"))
+        made = re.sub(r"^---\napiVersion: v1\n(?:(?!^---).*\n)*?kind: ConfigMap\n(?:(?!^---).*\n)*", "", made.replace("image: IMAGE", f"image: {DIGEST}"), flags=re.M)
+        everything = deployed("staging") + beside("staging") + "\n" + made
+        self.assertEqual(self.check(everything), "")
+        ways = [line.split(" => ")[1] for line in re.sub(r"[ \t]+", " ", self.check(everything, "-network")).splitlines() if re.match(r"coditect-staging/cluster-rebalance-\d+\[Job\] => ", line)]
+        self.assertTrue({"coditect-staging/citus-0[StatefulSet] : TCP 5432", "10.48.240.0-10.48.255.255 : TCP 5432"} <= set(ways), ways)
+        self.assertFalse([w for w in ways if "6379" in w or "kong" in w or ": TCP 443" in w])
+
     def test_a_cluster_that_is_restored(self):
         with tempfile.TemporaryDirectory() as folder:
             shutil.copytree(f"{ROOT}/kubernetes", f"{folder}/kubernetes")

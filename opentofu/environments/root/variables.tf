@@ -49,7 +49,7 @@ variable "emails" {
 }
 
 variable "billing_account" {
-  description = "Billing account whose budget is watched; null: none. Give it in TF_VAR_billing_account, not in a file."
+  description = "Billing account whose budget is watched; null or empty: none. Give it in TF_VAR_billing_account, not in a file."
   type        = string
   default     = null
 }

@@ -114,7 +114,7 @@ resource "google_monitoring_alert_policy" "unreachable" {
 }
 
 resource "google_billing_budget" "month" {
-  count           = var.billing_account == null ? 0 : 1
+  count           = var.billing_account == null || var.billing_account == "" ? 0 : 1
   billing_account = var.billing_account
   display_name    = var.name
 

@@ -88,3 +88,34 @@ load common
   it 0 scale.sh staging redis --shards 5 --dry-run; says "nothing was written"
   [ -z "$(git status --porcelain)" ]
 }
+
+@test "cluster: runs a command beside the databases, and ends as it does" {
+  it 2 cluster.sh; it 2 cluster.sh staging; says "say which command"
+  it 2 cluster.sh dev status; says "dev has no Citus"
+  it 2 cluster.sh staging init; says "scripts/deploy.sh runs"
+  it 2 cluster.sh staging --rows verify; says "options of the command come behind it"
+  FAKE_RUNNING="" it 3 cluster.sh staging status; says "nothing runs there yet"
+  export FAKE_RUNNING=$image
+  it 0 cluster.sh staging status --json
+  says "the log"
+  called "-f $PWD/build/deploy/staging/cluster.yaml"
+  called "wait --for=condition=Ready externalsecret/cluster"
+  grep -qx '      - args: \["cluster","status","--json"\]' build/deploy/staging/cluster-job.yaml
+  grep -qE '^  name: cluster-status-[0-9]+$' build/deploy/staging/cluster-job.yaml
+  grep -q "image: $image" build/deploy/staging/cluster-job.yaml
+  grep -q "cidr: 10.48.240.0/20" build/deploy/staging/cluster.yaml
+  lacks "kind: Job" build/deploy/staging/cluster.yaml
+  FAKE_EXIT=5 it 5 cluster.sh staging status
+  # What changes something is asked for, and its words stay words.
+  : >"$CALLS"
+  run scripts/cluster.sh production move 102008 'a"b $(id)' </dev/null
+  [ "$status" -eq 4 ]
+  not_called "apply"
+  run scripts/cluster.sh production rebalance --dry-run </dev/null
+  [ "$status" -eq 0 ]
+  it 0 cluster.sh production --yes move 102008 'a"b $(id)'
+  grep -qxF '      - args: ["cluster","move","102008","a\"b $(id)"]' build/deploy/production/cluster-job.yaml
+  : >"$CALLS"
+  it 0 cluster.sh staging --dry-run isolate acme
+  [ ! -s "$CALLS" ]
+}
