@@ -54,7 +54,7 @@ use_cluster
 copy_kubernetes
 image=IMAGE
 if [ "$dry" = no ]; then
-  image=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
+  image=$(running deployment backend)
   [ -n "$image" ] || not_ready "nothing runs there yet: scripts/deploy.sh $environment"
 fi
 case "${command[0]}" in
@@ -76,13 +76,15 @@ kube wait --for=condition=Ready externalsecret/cluster --timeout=180s
 kube apply --server-side --field-manager=coditect-deploy -f "$work/cluster-job.yaml"
 [ "$dry" = no ] || exit 0
 trap 'say "$job goes on: kubectl --namespace $namespace logs --follow job/$job, or scripts/cluster.sh $environment stop"; exit 130' INT TERM
-code=""
-for _ in $(seq "${JOB_TRIES:-604800}"); do
+code="" tries=0
+while [ $tries -lt "${JOB_TRIES:-604800}" ]; do
+  tries=$((tries + 1))
   # A pod may take a while to start, and a connection may be lost: the log from where it was.
   if kubectl --namespace "$namespace" logs --follow "job/$job" ${since:+--since-time="$since"} 2>/dev/null; then since=$(date -u +%Y-%m-%dT%H:%M:%SZ); fi
   code=$(kubectl --namespace "$namespace" get pods --selector "batch.kubernetes.io/job-name=$job" \
     -o 'jsonpath={.items[0].status.containerStatuses[0].state.terminated.exitCode}' 2>/dev/null || true)
   [ -z "$code" ] || break
+  [ $tries -ne 60 ] || say "it has not begun yet: kubectl --namespace $namespace describe job $job"
   sleep "${JOB_WAIT:-1}"
 done
 [ -n "$code" ] || { printf 'error: %s has not ended\n' "$job" >&2; exit 1; }

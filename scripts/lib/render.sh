@@ -46,6 +46,11 @@ rules() { # FILE...: as the Prometheus operator takes them
   done
 }
 
+# The image that runs; nothing when nothing does.
+running() { # KIND NAME
+  kubectl --namespace "$namespace" get "$1" "$2" -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true
+}
+
 # The most pods of the program that the scaler makes.
 most_pods() { sed -n 's|.*/spec/maxReplicas, value: \([0-9]*\)}.*|\1|p' "$work/kubernetes/overlays/$environment/kustomization.yaml"; }
 
@@ -54,11 +59,11 @@ render() {
   copy_kubernetes
   local overlay=$work/kubernetes/overlays/$environment
   if [ -z "$image" ] && [ "$dry" = no ]; then
-    image=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
+    image=$(running deployment backend)
     [ -n "$image" ] || not_ready "nothing runs yet: say which --image"
   fi
   if [ "$workers" -gt 0 ] && [ -z "$database_image" ] && [ "$dry" = no ]; then
-    database_image=$(kubectl --namespace "$namespace" get statefulset citus-0 -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
+    database_image=$(running statefulset citus-0)
     [ -n "$database_image" ] || not_ready "no database runs yet: say which --database-image"
   fi
   local folders
@@ -70,7 +75,7 @@ render() {
   if [ "${share:-0}" -gt 0 ]; then
     serving=SERVING_IMAGE pods=PODS
     if [ "$dry" = no ]; then
-      serving=$(kubectl --namespace "$namespace" get deployment backend -o 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)
+      serving=$(running deployment backend)
       [ -n "$serving" ] || not_ready "nothing runs yet that could keep a share: deploy without --share"
       # Its share of all that are ready now, of which those that serve may have become fewer.
       pods=$((($(ready backend) + $(ready backend-next)) * share / 100))

@@ -100,6 +100,16 @@ class Rendered(unittest.TestCase):
         asked = set(re.findall(r"name: (coditect_\w+)", render("kubernetes/overlays/production")))
         self.assertEqual(asked, given)
 
+    def test_both_routes_to_the_api_lead_to_the_same(self):
+        """With a credential and without: one limit each, the same releases with the same shares."""
+        for environment in ENVIRONMENTS:
+            routes = {re.search(r"^  name: (\S+)", d, re.M).group(1): d for d in render(f"kubernetes/overlays/{environment}").split("---\n") if re.search("^kind: HTTPRoute$", d, re.M)}
+            ways = [re.search(r"  - backendRefs:\n((?:    .*\n)*?)    matches:", routes[name]).group(1) for name in ("backend", "backend-with-credential")]
+            self.assertEqual(ways[0], ways[1])
+            hosts = [re.search(r"hostnames:\n  - (\S+)", d).group(1) for d in routes.values()]
+            self.assertEqual(len(set(hosts)), 1)
+            self.assertEqual([re.findall(r"limit-by-\w+", routes[name]) for name in ("backend", "backend-with-credential")], [["limit-by-address"], ["limit-by-credential"]])
+
     def test_what_one_service_shows_is_what_the_other_asks_for(self):
         with open(f"{ROOT}/docs/reference/settings.md", encoding="utf-8") as f:
             known = {"CODITECT_" + n.replace(".", "_").upper() for n in re.findall(r"^\| `([a-z0-9_.]+)` \|", f.read(), re.M)}

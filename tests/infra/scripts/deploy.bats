@@ -106,12 +106,12 @@ load common
   grep -qx '  replicas: 2' build/deploy/dev/next.yaml  # of ten
   [ "$(grep -c "image: $old$" build/deploy/dev/last.yaml)" -eq 1 ]
   [ "$(grep -c "image: $next$" build/deploy/dev/next.yaml)" -eq 1 ]
-  [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 75 weight: 25 " ]
+  [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 75 weight: 25 weight: 75 weight: 25 " ]
   # Ready first, then requests.
   [ "$(grep -oE '(next|route|last).yaml|status deployment/backend-next' "$CALLS" | tr '\n' ' ')" = "next.yaml status deployment/backend-next route.yaml " ]
   : >"$CALLS"
   FAKE_READY=5 FAKE_RUNNING=$old it 0 deploy.sh dev --share 50 --image "$next"
-  [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 50 weight: 50 " ]
+  [ "$(grep -o 'weight: .*' build/deploy/dev/route.yaml | tr '\n' ' ')" = "weight: 50 weight: 50 weight: 50 weight: 50 " ]
   grep -qx '  replicas: 2' build/deploy/dev/next.yaml  # not five: half of the most that there may be
   it 2 deploy.sh dev --share 51 --image "$next"; says "from 0 to 50"
   not_called "helm"
@@ -123,7 +123,7 @@ load common
   it 2 deploy.sh dev --share 0 --image "$next"; says "without --image"
   # Given up: the route, and nothing else; nobody is asked in production.
   FAKE_RUNNING=$old it 0 deploy.sh production --share 0
-  [ "$(grep -o 'weight: .*' build/deploy/production/route.yaml | tr '\n' ' ')" = "weight: 100 weight: 0 " ]
+  [ "$(grep -o 'weight: .*' build/deploy/production/route.yaml | tr '\n' ' ')" = "weight: 100 weight: 0 weight: 100 weight: 0 " ]
   [ "$(grep -cE 'kubectl apply' "$CALLS")" -eq 1 ]
   called "scale deployment/backend-next --replicas=0"; not_called "job"
   # All: those that serve become as many as both were, or the most that the scaler makes, then the route, then the others go.
